@@ -1,0 +1,340 @@
+# %% [markdown]
+# # Measure your first honest number
+#
+# **What machine is this notebook on, and how long does one small operation on it really take?**
+#
+# *You'll do:* look at the machine under you, then time the same small jobs wrongly in three ways and rightly in one.
+#
+# *You'll learn*
+#
+# - why the first run lies, and what a warm-up is for;
+# - why one run lies, and how to report a number that someone else can trust;
+# - why a clock that stops too early shows a speed that no hardware has.
+#
+# *You'll need:* Python, 20 minutes, any computer. No lesson needs a GPU.
+
+# %%
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+
+from aiinfra.facts.catalogue import accelerator, overhead
+from aiinfra.measure import call_series, experiment, first_call, probe, time_call
+from aiinfra.model import offload
+from aiinfra.results import Comparison, Quantity, Table
+from aiinfra.show import Series, Span, gap, samples, sweep, timeline
+from aiinfra.teach import check, compare, learned, ledger, predict, quiz
+
+# %% [markdown]
+# Every number depends on the machine, so every lesson asks for it first. What you may *use* often differs from what the
+# hardware has: a free notebook server may have 64 processors and 500 GB of memory, and grant you one and two.
+
+# %%
+machine = probe()
+machine
+
+# %% [markdown]
+# An experiment that this machine can run is **measured here**. One that it cannot, because it needs a GPU, is **replayed**
+# from a run of a named device on a named day. Where no run has been recorded yet, a named **model** computes it. No number in this
+# course comes without one of these labels.
+#
+# A lesson asks you for a number before it shows one. A wrong guess is worth more than none: you remember the distance. Type into
+# the box and press Enter; the cells below it use your guess when you run them again.
+#
+# ## Why does the first run lie?
+#
+# The subject is a sum of one million numbers. `numba.njit` marks the loop for compilation to machine code.
+
+
+# %%
+@numba.njit(nogil=True)
+def total(x):
+    """Add the numbers one after another."""
+    s = 0.0
+    for value in x:
+        s += value
+    return s
+
+
+numbers = np.random.default_rng(1).random(1_000_000)
+
+# %%
+guess_first = predict(
+    "You call `total(numbers)` twenty times. How many times longer than a typical call is the first?",
+    unit="x",
+    key="00.first_call",
+)
+
+# %% [markdown]
+# **Measure.** `call_series` notes how long each single call takes, in order, without any preparation.
+
+# %%
+calls = call_series(total, 20, numbers)
+samples(
+    calls,
+    title="Twenty calls of one function: the first is not like the others",
+    source=f"measured here: {machine.name}",
+)
+
+# %%
+typical = float(np.median(calls[1:]))
+first_gap = compare(
+    guess_first,
+    measured=Quantity(calls[0] / typical, "x", f"measured here: {machine.name}"),
+)
+gap(first_gap, title="The first call is in another league")
+
+# %% [markdown]
+# **Explain.** The first call compiles the loop; the others only run it. Compilers are one reason of several: the first touch of
+# memory makes the system hand out pages, caches are empty, clocks are low, a GPU loads its driver. None of this is the
+# speed of the loop. A *warm-up* pays for it before the clock starts, and an honest report says so.
+#
+# **Change one thing.** Run the last two cells once more. `total` is compiled now. Where does the first dot go?
+#
+# ## Why does one run lie?
+#
+# A much shorter subject: `len` of a list. Reading a clock takes time too, like the thumb on a stopwatch.
+
+# %%
+guess_len = predict("How long does `len` of a short list take?", unit="ns", key="00.len")
+
+# %% [markdown]
+# **Measure.** First two hundred single readings. Then `time_call`: it repeats the call between two readings until the clock's own cost no
+# longer counts, does so several times, and reports the *median* with the middle half of its samples.
+
+# %%
+short_list = [1, 2, 3]
+readings = call_series(len, 200, short_list)
+honest = time_call(len, short_list)
+samples(
+    readings,
+    first=False,
+    reference=honest.quantity(),
+    title="Two hundred single readings, none of them right",
+    source=f"measured here: {machine.name}",
+)
+
+# %%
+one_reading = float(np.median(readings))
+len_gap = compare(
+    guess_len,
+    measured=honest.quantity(),
+    model=Quantity(one_reading, "s", "wrong on purpose: one reading, clock included"),
+)
+gap(len_gap, title="A single reading times the stopwatch, not the runner")
+
+# %% [markdown]
+# **Explain.** A single reading holds the clock's own cost, so it is wrong by the same amount each time, and a thousand of them are no
+# better. Repeating the call between two readings is. What is left is noise, and it goes one way: other work on the machine only
+# ever makes a run longer. The mean follows those rare runs, the median does not. Without a spread, no number
+# can be compared with another: two medians closer than their spreads are the same.
+#
+# **Change one thing.** Time `sorted` on `list(range(1000))` instead. Why do both ways agree now?
+#
+# ## When is the work done?
+#
+# Much of an AI server is *asynchronous*: a call hands work over and returns at once. A GPU does that, and so does a thread. The job below
+# adds the million numbers twenty times, on another thread.
+
+# %%
+guess_submit = predict(
+    "You stop the clock when `submit(job)` returns. The job takes milliseconds. What does it show?",
+    unit="µs",
+    key="00.submit",
+)
+
+# %% [markdown]
+# **Measure.** The clock is read twice: when `submit` returns, and when the result is there.
+
+
+# %%
+def job():
+    """Twenty sums, which the caller need not wait for."""
+    for _ in range(20):
+        total(numbers)
+
+
+@experiment(needs="cpu")
+def hand_over(repeats):
+    """Stop the clock when the job is handed over, and again when it is done."""
+    rows = []
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(job).result()  # warm-up: start the thread
+        for _ in range(repeats):
+            jobs = []
+            early = first_call(lambda: jobs.append(pool.submit(job)))  # noqa: B023
+            rows.append({"early": early, "done": early + first_call(jobs[0].result)})
+    return Table.from_rows(rows, {"early": "s", "done": "s"})
+
+
+clocks = hand_over(repeats=9)
+early, done = (float(np.median(clocks[name])) for name in ("early", "done"))
+timeline(
+    {
+        "your thread": [Span(0, early, "submit", "cpu"), Span(early, done, "waits", "idle")],
+        "other thread": [Span(early, done, "the job", "cpu")],
+    },
+    title="A clock that stops after submit sees none of the work",
+    source=clocks.source,
+)
+
+# %%
+submit_gap = compare(
+    guess_submit,
+    measured=Quantity(early, "s", clocks.source),
+    model=Quantity(20 * typical, "s", "model: twenty typical sums"),
+)
+gap(submit_gap, title="Stopping the clock too early hides all the work")
+
+# %% [markdown]
+# **Explain.** Handing over costs the same for a short job and a long one; the work shows only where someone *waits*. On a GPU, a launch
+# returns after microseconds while the kernel, the GPU's program, runs on. Whoever stops the clock there reports a bandwidth that
+# the memory does not have. The remedy is to wait, or a pair of *events*: time stamps that the GPU writes before and after
+# the kernel.
+#
+# **Change one thing.** Add the size `4**15` to the list at the end of the next cell. Which line follows, and which stays at the wall?
+
+
+# %%
+def square_model(sizes):
+    """An H100 from the catalogue: one launch, then 8 bytes an element at its bandwidth."""
+    device, launch = accelerator("h100-sxm"), overhead("cuda-launch").value
+    gpu = offload.Machine(device.peaks["fp32"], device.memory_bandwidth, launch)
+    square = offload.Workload(flop=1, memory_bytes=8)
+    seconds = [offload.offload_time(n, square, gpu).seconds for n in sizes]
+    columns = {"elements": sizes, "early": [launch] * len(sizes), "done": seconds}
+    return Table(columns, {"early": "s", "done": "s"}), device.name
+
+
+@experiment(needs="gpu", model=square_model)
+def gpu_square(sizes):
+    """Square numbers on a GPU: the clock stopped at the launch, and by events after the work."""
+    import cupy as cp
+
+    rows = []
+    for size in sizes:
+        x = cp.ones(size, np.float32)
+        done = time_call(cp.square, x, device="gpu").median
+        early = first_call(cp.square, x)
+        cp.cuda.Device().synchronize()
+        rows.append({"elements": size, "early": early, "done": done})
+    return Table.from_rows(rows, {"early": "s", "done": "s"})
+
+
+squares = gpu_square(sizes=[4**k for k in range(7, 15)])
+elements, moved = squares["elements"], 8 * np.array(squares["elements"])
+sweep(
+    [Series("clock stopped at launch", elements, moved / squares["early"], "other"),
+     Series("clock stopped by events", elements, moved / squares["done"], "gpu",
+            source=squares.source)],
+    x="elements squared",
+    y=("bandwidth by that clock", "B/s"),
+    wall_at=[(accelerator("h100-sxm").memory_bandwidth, "H100 memory")],
+    title="Without waiting, a GPU seems faster than its own memory",
+)  # fmt: skip
+
+# %% [markdown]
+# A run carries its source. The recording of `hand_over` ships with the course: ask for it, and the label changes, not the code.
+# Edit the twenty sums in `job`, run that cell and the next one, and the replay says that it is not of your code. What you measure goes into
+# your *ledger*, from which later lessons take your numbers in place of textbook values.
+
+# %%
+print(clocks.source)
+ledger.keep("sum_seconds", time_call(total, numbers).quantity())
+
+# %% [markdown]
+# ## Where this model breaks
+#
+# The median of warm runs describes warm runs. A service that starts a fresh process for each request pays the first call
+# every time, and there the honest number is the one that this lesson threw away. The median also hides the tail: a user
+# who waits for the slowest of a hundred machines waits for the 99th percentile, not for the median.
+
+# %%
+tail = float(np.percentile(call_series(total, 300, numbers), 99))
+broken = Comparison(
+    measured=Quantity(tail, "s", f"measured here: {machine.name}"),
+    model=Quantity(typical, "s", "model: the median stands for all"),
+)
+gap(broken, title="The slowest of a hundred calls is not the median call")
+
+# %% [markdown]
+# ## You learned
+
+# %%
+learned(
+    f"The first call took {first_gap.measured.value:,.0f} times a typical one, for it compiled.",
+    f"`len` takes {1e9 * honest.median:.0f} ns; a single reading says {1e9 * one_reading:.0f} ns.",
+    f"`submit` returned when {100 * early / done:.2f} % of the time had passed and no work was done.",
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1: report a series
+#
+# Write `report(calls)`: from the seconds of single calls in order, the first of which is a warm-up, return `(low, median, high)`, with low and high the
+# 25th and 75th percentile.
+#
+# <details><summary>Hint 1</summary>Drop the first call before anything else.</details>
+#
+# <details><summary>Hint 2</summary>np.percentile takes a list of percentages.</details>
+
+
+# %%
+def report(calls):
+    """Return (low, median, high) in seconds."""
+    ...
+
+
+check("00.report", report)
+
+# %% [markdown]
+# ### Exercise 2: how many loops are enough?
+#
+# Reading the clock costs `clock` seconds, a call takes `call` seconds. Write `loops(call, clock, share)`: the fewest calls between two
+# readings for which the clock costs at most `share` of the calls' time.
+#
+# <details><summary>Hint 1</summary>The condition is clock ≤ share × loops × call.</details>
+#
+# <details><summary>Hint 2</summary>Solve for loops and round up; there is always at least one.</details>
+
+
+# %%
+def loops(call, clock, share):
+    """Return a whole number of calls."""
+    ...
+
+
+check("00.loops", loops)
+
+# %% [markdown]
+# ### Exercise 3: catch a lie
+#
+# Write `too_fast(n_bytes, seconds, limit)`: does a reading claim more bytes a second than the memory's `limit` in B/s allows?
+#
+# <details><summary>Hint 1</summary>What bandwidth does the reading claim?</details>
+#
+# <details><summary>Hint 2</summary>Compare n_bytes / seconds with limit, and return the comparison itself.</details>
+
+
+# %%
+def too_fast(n_bytes, seconds, limit):
+    """Return True where the clock must be wrong."""
+    ...
+
+
+check("00.too_fast", too_fast)
+
+# %%
+quiz("00")
+
+# %% [markdown]
+# ## Further reading
+#
+# - [timeit](https://docs.python.org/3/library/timeit.html): the standard library's clock, and why it repeats.
+# - [Scientific benchmarking of parallel computing systems](https://doi.org/10.1145/2807591.2807644): twelve rules for numbers that
+#   others can trust, from people who read a great many papers.
+# - [CUDA C++ Best Practices Guide, Timing](https://docs.nvidia.com/cuda/cuda-c-best-practices-guide/#timing): CPU timers,
+#   events, and what each one sees.
+# - [The Tail at Scale](https://doi.org/10.1145/2408776.2408794): why the slowest of a hundred machines decides.

@@ -1,0 +1,656 @@
+# %% [markdown]
+# # Race one specialist against thousands
+#
+# **When does parallelism win, and from which problem size does a GPU beat the machine under you?**
+#
+# *You'll do:* draw one picture five ways on this machine, save it, and hand the same work to a GPU.
+#
+# *You'll learn*
+#
+# - how much speed a CPU hides behind a plain loop, and how much of it comes from lanes and cores;
+# - why making one part fast leaves the program slower than you hoped (Amdahl's law);
+# - what makes a GPU worth the trip: arithmetic per byte moved, not the number of its cores.
+#
+# *You'll need:* lesson 00, 45 minutes, any computer.
+
+# %%
+import tempfile
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+
+import numba
+import numpy as np
+from numba import cuda, prange
+from PIL import Image
+
+from aiinfra.facts.catalogue import accelerator, link, overhead
+from aiinfra.measure import experiment, probe, time_call
+from aiinfra.model import amdahl, offload
+from aiinfra.results import Quantity, Table
+from aiinfra.show import Series, break_even_explorer, break_even_figure, gap, ladder, sweep
+from aiinfra.teach import check, compare, learned, ledger, predict, quiz
+
+f32 = np.float32
+machine = probe()
+machine
+
+# %% [markdown]
+# ## How much speed hides in one CPU?
+#
+# The work is the Mandelbrot set. For each pixel `c`, repeat `z = z*z + c` and count the turns until `z` leaves a circle
+# of radius 2. A turn is some 8 floating-point operations (FLOP) and touches no memory; a pixel takes 56 turns on
+# average and stores 4 bytes. Pixels do not depend on one another.
+#
+# A plain Python loop draws it one pixel after another. Compiled code can use everything that the table above
+# lists: *lanes*, the numbers that one SIMD instruction (single instruction, multiple data) handles at once, and
+# *cores*, the processors that work side by side.
+
+# %%
+guess_cpu = predict(
+    "How many times faster than the plain Python loop can this CPU draw the picture?",
+    unit="x",
+    key="01.cpu_ladder",
+)
+
+# %% [markdown]
+# **Measure.** Three versions take one pixel at a time or, with NumPy, all live pixels at once. The fourth advances
+# `lanes` neighbours in lockstep, so that the compiler can place them in vector registers. A pixel that has left
+# keeps turning, uselessly, until its whole group has left. The fifth shares the groups out among the cores.
+
+
+# %%
+def render_python(width, height, limit):
+    """Count the turns of every pixel, one pixel after another."""
+    turns = []
+    for i in range(width * height):
+        c = complex(-2 + 3 * (i % width) / width, -1 + 2 * (i // width) / height)
+        z, n = 0j, 0
+        while n < limit and z.real * z.real + z.imag * z.imag <= 4:
+            z = z * z + c
+            n += 1
+        turns.append(n)
+    return turns
+
+
+def render_numpy(width, height, limit):
+    """Advance all live pixels together, one whole-array operation at a time."""
+    x = np.linspace(-2, 1, width, endpoint=False, dtype=f32)
+    y = np.linspace(-1, 1, height, endpoint=False, dtype=f32)
+    c = (x + 1j * y[:, None]).ravel()
+    z, turns, alive = np.zeros_like(c), np.zeros(c.size, np.int32), np.arange(c.size)
+    for _ in range(limit):
+        turns[alive] += 1
+        z = z * z + c
+        keep = z.real**2 + z.imag**2 <= 4
+        z, c, alive = z[keep], c[keep], alive[keep]
+    return turns
+
+
+@numba.njit
+def render_compiled(out, width, height, limit):
+    """The plain loop, compiled: one pixel after another on one core."""
+    for i in range(out.size):
+        cr = f32(-2) + f32(3) * f32(i % width) / f32(width)
+        ci = f32(-1) + f32(2) * f32(i // width) / f32(height)
+        zr = zi = f32(0)
+        n = 0
+        while n < limit and zr * zr + zi * zi <= f32(4):
+            zr, zi = zr * zr - zi * zi + cr, f32(2) * zr * zi + ci
+            n += 1
+        out[i] = n
+    return out
+
+
+# %%
+def render_lanes(out, width, height, limit, lanes):
+    """Advance groups of neighbouring pixels in lockstep; share the groups among cores."""
+    groups = out.size // lanes
+    tasks = max(1, groups // 16)
+    for task in prange(tasks):
+        zr, zi, cr, ci, n = np.empty((5, lanes), f32)
+        for group in range(task * groups // tasks, (task + 1) * groups // tasks):
+            first = group * lanes
+            for lane in range(lanes):
+                cr[lane] = f32(-2) + f32(3) * f32((first + lane) % width) / f32(width)
+                ci[lane] = f32(-1) + f32(2) * f32((first + lane) // width) / f32(height)
+                zr[lane] = zi[lane] = n[lane] = f32(0)
+            for turn in range(limit):
+                for lane in range(lanes):
+                    rr, ii = zr[lane] * zr[lane], zi[lane] * zi[lane]
+                    zi[lane] = f32(2) * zr[lane] * zi[lane] + ci[lane]
+                    zr[lane] = rr - ii + cr[lane]
+                    n[lane] += f32(1) if rr + ii <= f32(4) else f32(0)
+                if turn % 8 == 7:  # every eighth turn, stop if no lane is left
+                    alive = f32(0)
+                    for lane in range(lanes):
+                        inside = zr[lane] * zr[lane] + zi[lane] * zi[lane] <= f32(4)
+                        alive += f32(1) if inside else f32(0)
+                    if alive == f32(0):
+                        break
+            for lane in range(lanes):
+                out[first + lane] = np.int32(n[lane])
+    return out
+
+
+render_one_core = numba.njit(render_lanes)
+render_all_cores = numba.njit(parallel=True)(render_lanes)
+
+
+# %%
+@experiment(needs="cpu")
+def cpu_ladder(width, height, limit):
+    """Draw the same picture five ways; a rate is turns of the loop per second."""
+    out = np.zeros(width * height, np.int32)
+    few = {"repeats": 3, "warmup": 0}  # seconds long: three runs are enough
+    runs = {
+        "Python loop": time_call(render_python, width, height, limit, **few),
+        "NumPy arrays": time_call(render_numpy, width, height, limit),
+        "compiled loop": time_call(render_compiled, out, width, height, limit),
+        "+ SIMD lanes": time_call(render_one_core, out, width, height, limit, 32),
+        "+ all cores": time_call(render_all_cores, out, width, height, limit, 32),
+    }
+    turns = int(out.sum())
+    rows = [
+        {"rung": name, "seconds": run.median, "rate": turns / run.median,
+         "rate_low": turns / run.high, "rate_high": turns / run.low}
+        for name, run in runs.items()
+    ]  # fmt: skip
+    return Table.from_rows(
+        rows, {"seconds": "s", "rate": "turns/s", "rate_low": "turns/s", "rate_high": "turns/s"}
+    )
+
+
+WIDTH, HEIGHT, LIMIT = 480, 320, 200
+rungs = cpu_ladder(WIDTH, HEIGHT, LIMIT)
+ladder(rungs, label="rung", value="rate", title="Five ways to draw one picture")
+
+# %%
+rate = dict(zip(rungs["rung"], rungs["rate"], strict=True))
+lanes, cores = machine.simd_bits // 32, machine.cores_usable
+compiled = rate["compiled loop"] / rate["Python loop"]
+cpu_gap = compare(
+    guess_cpu,
+    measured=Quantity(rate["+ all cores"] / rate["Python loop"], "x", rungs.source),
+    model=Quantity(compiled * lanes * cores, "x", f"model: compiled x {lanes} lanes x {cores} cores"),
+)
+gap(cpu_gap, title="Most of this CPU is out of reach for a plain loop")
+
+# %% [markdown]
+# **Explain.** Three factors multiply: compiling removes the interpreter, then lanes and cores share what is left. The
+# model takes lanes and cores at face value, and that is its error. A group is done when its slowest lane is done; until
+# then the lanes whose pixel has left are busy with nothing.
+#
+# **Change one thing.** Narrow groups leave the arithmetic units waiting for the one result in flight, wide groups wait
+# for their slowest lane. The dashed line comes from the picture alone: the share of lanes that still have work, scaled to the
+# best measured width. Pass `limit=50` and see whether the best width moves.
+
+
+# %%
+@experiment(needs="cpu")
+def lockstep_width(widths, width, height, limit):
+    """Draw the picture on one core with groups of different widths."""
+    out = np.zeros(width * height, np.int32)
+    rows = []
+    for lanes in widths:
+        run = time_call(render_one_core, out, width, height, limit, lanes)
+        useful = offload.lane_efficiency(out.tolist(), lanes)
+        rows.append({"lanes": lanes, "rate": int(out.sum()) / run.median, "useful": useful})
+    return Table.from_rows(rows, {"rate": "turns/s"})
+
+
+widths = lockstep_width([2**k for k in range(10)], WIDTH, HEIGHT, limit=LIMIT)
+best = max(range(len(widths)), key=lambda i: widths["rate"][i])
+busy = np.array(widths["useful"]) * widths["rate"][best] / widths["useful"][best]
+sweep(
+    [Series("measured, one core", widths["lanes"], widths["rate"], "cpu", source=widths.source),
+     Series("model: lanes with work", widths["lanes"], busy, "model", source="model: lockstep")],
+    x="lanes that advance together",
+    y=("turns per second", "turns/s"),
+    title=f"{widths['lanes'][best]} lanes together: fewer leave units idle, more wait for the slowest",
+)  # fmt: skip
+
+# %% [markdown]
+# ## Does a program get as fast as its fastest part?
+#
+# A picture is of no use until it is saved. The program draws, colours the counts, compresses them as PNG and writes
+# a file. Only the drawing has become faster.
+
+# %%
+guess_program = predict(
+    "Drawing is now hundreds of times faster. By how much is the program that draws and saves?",
+    unit="x",
+    key="01.program",
+)
+
+# %% [markdown]
+# **Measure.** Each version draws and saves a real file, which is deleted afterwards.
+
+
+# %%
+def save_picture(turns, path):
+    """Colour the counts and write them as a PNG file."""
+    shade = np.linspace(0, 6.3, 256)[:, None] + np.array([2.2, 2.9, 3.6])
+    palette = (127 - 127 * np.cos(shade)).astype(np.uint8)
+    pixels = palette[np.asarray(turns, np.uint8).reshape(HEIGHT, WIDTH)]
+    Image.fromarray(pixels).save(path)
+
+
+def draw(rung, limit, out=np.zeros(WIDTH * HEIGHT, np.int32)):
+    """Draw the picture with one of four versions."""
+    match rung:
+        case "Python loop":
+            return render_python(WIDTH, HEIGHT, limit)
+        case "NumPy arrays":
+            return render_numpy(WIDTH, HEIGHT, limit)
+        case "compiled loop":
+            return render_compiled(out, WIDTH, HEIGHT, limit)
+    return render_all_cores(out, WIDTH, HEIGHT, limit, 32)
+
+
+@experiment(needs="cpu")
+def draw_and_save(limit):
+    """Time drawing alone, and drawing and saving, for four of the five versions."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "mandelbrot.png"
+        for rung in ("Python loop", "NumPy arrays", "compiled loop", "+ all cores"):
+            few = {"repeats": 3, "warmup": 0} if rung == "Python loop" else {}
+            alone = time_call(draw, rung, limit, **few).median
+            save = time_call(save_picture, draw(rung, limit), file).median
+            whole = time_call(lambda r: save_picture(draw(r, limit), file), rung, **few).median
+            rows.append({"rung": rung, "draw": alone, "save": save, "program": whole})
+    return Table.from_rows(rows, {"draw": "s", "save": "s", "program": "s"})
+
+
+program = draw_and_save(LIMIT)
+program
+
+# %%
+draw_gain = program["draw"][0] / np.array(program["draw"])
+program_gain = program["program"][0] / np.array(program["program"])
+share = 1 - program["save"][0] / program["program"][0]  # a profile of the Python version
+program_gap = compare(
+    guess_program,
+    measured=Quantity(program_gain[-1], "x", program.source),
+    model=Quantity(amdahl.speedup(share, draw_gain[-1]), "x", "model: Amdahl from one profile"),
+    limit=Quantity(1 / (1 - share), "x", "model: drawing in no time"),
+)
+gap(program_gap, title="Saving the file sets the limit, however fast the drawing")
+
+# %% [markdown]
+# **Explain.** The model needs one number, the share `p` of the *Python* program that is drawing. The rest keeps its time, and
+# becomes the whole program once drawing costs nothing. That is Amdahl's law: a share `p` that runs `s` times faster makes the
+# program `1 / ((1 - p) + p / s)` times faster.
+#
+# **Change one thing.** The law is fitted to four points at 200 turns; the open row shows the same program at
+# `limit=20`. Predict before you try `limit=50`: is the wall higher or lower, and why?
+
+# %%
+other = draw_and_save(limit=20)
+fitted = amdahl.fit(draw_gain, program_gain)
+factors = np.logspace(0, 3.3, 60)
+law = [amdahl.speedup(fitted.parallel_fraction, s) for s in factors]
+sweep(
+    [Series("measured, 200 turns", draw_gain, program_gain, "cpu", source=program.source),
+     Series("fitted: Amdahl", factors, law, "model", source="model: Amdahl, fitted at 200 turns"),
+     Series("measured, 20 turns", other["draw"][0] / np.array(other["draw"]),
+            other["program"][0] / np.array(other["program"]), "storage")],
+    x=("speedup of the drawing", "x"),
+    y=("speedup of the program", "x"),
+    title=f"No drawing makes this program more than {fitted.limit:.0f} times faster",
+)  # fmt: skip
+
+# %% [markdown]
+# ## When does a GPU win, and when never?
+#
+# A GPU runs a thread for each pixel, 32 of them in lockstep (a *warp*), thousands of warps side by side. First the CPU
+# must *launch* the program, the *kernel*; afterwards the result crosses PCIe, the bus between them. Two jobs, one GPU:
+#
+# - the picture: 450 FLOP for each pixel, 4 bytes to bring back;
+# - `saxpy`, `y = a*x + y`: 2 FLOP an element; 8 bytes travel there and 4 back.
+
+# %%
+guess_pixels = predict(
+    "From how many pixels does an H100, launch and copy back included, beat all cores here?",
+    unit="pixels",
+    key="01.break_even",
+)
+
+# %%
+guess_saxpy = predict(
+    "Two NumPy vectors of 16 million floats: how many times faster than all cores here is saxpy on "
+    "that H100, copies there and back included? Below 1 means slower.",
+    unit="x",
+    key="01.saxpy",
+)
+
+# %% [markdown]
+# **Measure.** The loop from above as a `numba.cuda` kernel, in which a thread computes its own index and checks it, and as
+# the body of a CuPy `ElementwiseKernel`, which brings both along. Where there is no GPU and no recording, the model
+# `mandelbrot_model` stands in, and the figure says so.
+
+
+# %%
+@cuda.jit
+def mandelbrot_numba(out, width, height, limit):
+    """One thread, one pixel; threads beyond the end do nothing."""
+    i = cuda.grid(1)
+    if i < out.size:
+        cr = f32(-2) + f32(3) * f32(i % width) / f32(width)
+        ci = f32(-1) + f32(2) * f32(i // width) / f32(height)
+        zr = zi = f32(0)
+        n = 0
+        while n < limit and zr * zr + zi * zi <= f32(4):
+            zr, zi = zr * zr - zi * zi + cr, f32(2) * zr * zi + ci
+            n += 1
+        out[i] = n
+
+
+MANDELBROT_CUPY = """
+float cr = -2.0f + 3.0f * (i % width) / width, ci = -1.0f + 2.0f * (i / width) / height;
+float zr = 0, zi = 0;
+turns = 0;
+while (turns < limit && zr * zr + zi * zi <= 4.0f) {
+    float next = zr * zr - zi * zi + cr;
+    zi = 2.0f * zr * zi + ci;
+    zr = next;
+    turns++;
+}
+"""
+
+# %%
+INSTRUCTIONS = 12  # a turn of the loop above in PTX, as nvcc 13.0 compiles it for an H100
+DEPENDENT = 4  # of these, those that wait for one another: multiply, subtract, add, compare
+
+device, bus, launch = accelerator("h100-sxm"), link("pcie-5-x16"), overhead("cuda-launch")
+one_lane = device.boost_clock / (DEPENDENT * overhead("fma-latency-volta").value)  # turns/s
+
+
+def mandelbrot_model(heights, limit):
+    """Price the GPU's runs: launch, warps in lockstep at full issue rate, copy back."""
+    issue = device.peaks["fp32"] / 2  # instructions/s: the peak counts multiply-add as two
+    rows = []
+    for height in heights:
+        turns = np.zeros(height * height * 3 // 2, np.int32)
+        render_all_cores(turns, height * 3 // 2, height, limit, 32)
+        useful = offload.lane_efficiency(turns.tolist(), 32)
+        busy = int(turns.sum()) * INSTRUCTIONS / issue / useful
+        kernel = max(busy, int(turns.max()) / one_lane)
+        whole = launch.value + kernel + 4 * turns.size / bus.bandwidth_per_direction
+        rows.append({"route": "model", "pixels": turns.size, "kernel": kernel, "seconds": whole})
+    return Table.from_rows(rows, {"kernel": "s", "seconds": "s"}), f"{device.name}, {bus.name}"
+
+
+@experiment(needs="gpu", model=mandelbrot_model)
+def gpu_mandelbrot(heights, limit):
+    """Draw pictures of growing size on the GPU: the kernel alone, and launch to copy back."""
+    import cupy as cp
+
+    arguments = "int32 width, int32 height, int32 limit"
+    elementwise = cp.ElementwiseKernel(arguments, "int32 turns", MANDELBROT_CUPY, "mandelbrot")
+    rows = []
+    for height in heights:
+        size = (3 * height // 2, height, limit)
+        out = cp.empty(size[0] * height, np.int32)
+        by_numba = mandelbrot_numba[-(-out.size // 256), 256]
+        for route, draw in {
+            "CuPy": lambda: elementwise(*size, out),  # noqa: B023
+            "numba.cuda": lambda: by_numba(out, *size),  # noqa: B023
+        }.items():
+            kernel = time_call(draw, device="gpu").median
+            whole = time_call(lambda: (draw(), out.get())).median  # noqa: B023
+            rows.append({"route": route, "pixels": out.size, "kernel": kernel, "seconds": whole})
+    return Table.from_rows(rows, {"kernel": "s", "seconds": "s"})
+
+
+@experiment(needs="cpu")
+def cpu_mandelbrot(heights, limit):
+    """Draw pictures of growing size on one core and on all, whichever is faster."""
+    rows = []
+    for height in heights:
+        picture = (np.zeros(height * height * 3 // 2, np.int32), height * 3 // 2, height, limit, 32)
+        seconds = [time_call(draw, *picture).median for draw in (render_one_core, render_all_cores)]
+        rows.append({"pixels": picture[0].size, "seconds": min(seconds)})
+    return Table.from_rows(rows, {"seconds": "s"})
+
+
+# %%
+heights = [2**k for k in range(3, 12)]
+on_cpu, on_gpu = cpu_mandelbrot(heights, LIMIT), gpu_mandelbrot(heights, LIMIT)
+pixels, fastest = on_cpu["pixels"], on_gpu.table.where(route=on_gpu["route"][0])
+meets = offload.crossing(pixels, on_cpu["seconds"], fastest["seconds"])
+sweep(
+    [Series("all CPU cores", pixels, on_cpu["seconds"], "cpu", source=on_cpu.source),
+     Series("GPU, launch to copy", pixels, fastest["seconds"], "gpu", source=on_gpu.source),
+     Series("GPU kernel alone", pixels, fastest["kernel"], "gpu")],
+    x=("pixels in the picture", ""),
+    y=("time", "s"),
+    title="The GPU pays a fixed price once, then hardly anything for each pixel",
+)  # fmt: skip
+
+# %%
+pixel = offload.Workload(flop=56 * 8, memory_bytes=4, bytes_out=4)
+gpu_flops = device.peaks["fp32"] / 2 * 8 / INSTRUCTIONS
+gpu = offload.Machine(gpu_flops, device.memory_bandwidth, launch.value, bus.bandwidth_per_direction)
+cpu = offload.Machine(8 * rate["+ all cores"], inf, on_cpu["seconds"][0])
+pixels_gap = compare(
+    guess_pixels,
+    measured=Quantity(meets, "pixels", f"{on_cpu.source}; {on_gpu.source}"),
+    model=Quantity(offload.break_even(pixel, cpu, gpu), "pixels", "model: two straight lines"),
+)
+gap(pixels_gap, title="The trip to the GPU costs less than a thumbnail")
+
+# %%
+@numba.njit(parallel=True)
+def saxpy(a, x, y):
+    """y = a*x + y on all cores."""
+    for i in prange(x.size):
+        y[i] = a * x[i] + y[i]
+
+
+@experiment(needs="cpu")
+def cpu_saxpy(sizes):
+    """Time saxpy on all cores, and a plain copy: the first leg of a trip to the GPU."""
+    rows = []
+    for size in sizes:
+        x, y = np.ones(size, f32), np.ones(size, f32)
+        run, copy = time_call(saxpy, f32(0.5), x, y), time_call(np.copyto, y, x)
+        rows.append({"elements": size, "seconds": run.median, "copy": copy.median})
+    return Table.from_rows(rows, {"seconds": "s", "copy": "s"})
+
+
+def saxpy_model(sizes):
+    """Price the trip; to leave a NumPy array, the CPU first copies it where the GPU may read."""
+    work = offload.Workload(flop=2, memory_bytes=12, bytes_in=8, bytes_out=4)
+    copying = 4 * sizes[-1] / vectors["copy"][-1]  # B/s
+    rates = {"NumPy arrays": min(copying, gpu.link), "pinned memory": gpu.link, "on the GPU": inf}
+    rows = [
+        {"place": place, "elements": size,
+         "seconds": offload.offload_time(size, work, replace(gpu, link=rate)).seconds}
+        for place, rate in rates.items() for size in sizes
+    ]  # fmt: skip
+    return Table.from_rows(rows, {"seconds": "s"}), f"{device.name}, {bus.name}, this CPU's copies"
+
+
+# %%
+@experiment(needs="gpu", model=saxpy_model)
+def gpu_saxpy(sizes):
+    """Time saxpy on vectors in NumPy arrays, in pinned memory and already on the GPU."""
+    import cupy as cp
+    from cupyx import empty_like_pinned
+
+    work = cp.ElementwiseKernel("float32 a, float32 x", "float32 y", "y = a * x + y", "saxpy")
+    rows = []
+    for size in sizes:
+        x, y, host = cp.ones(size, f32), cp.ones(size, f32), np.ones(size, f32)
+
+        def trip(vector, x=x, y=y):
+            x.set(vector)
+            y.set(vector)
+            work(f32(0.5), x, y)
+            y.get(out=vector)
+
+        seconds = {
+            "NumPy arrays": time_call(trip, host).median,
+            "pinned memory": time_call(trip, empty_like_pinned(host)).median,
+            "on the GPU": time_call(work, f32(0.5), x, y, device="gpu").median,
+        }
+        rows += [{"place": p, "elements": size, "seconds": s} for p, s in seconds.items()]
+    return Table.from_rows(rows, {"seconds": "s"})
+
+
+sizes = [4**k for k in range(5, 13)]
+vectors = cpu_saxpy(sizes)
+trips = gpu_saxpy(sizes)
+sweep(
+    [Series("CPU, all cores", sizes, vectors["seconds"], "cpu", source=vectors.source)]
+    + [Series(f"GPU, {place}", sizes, trips.table.where(place=place)["seconds"], "gpu",
+              source=trips.source) for place in dict.fromkeys(trips["place"])],
+    x=("elements in each vector", ""),
+    y=("time", "s"),
+    title="Where the vectors live decides the race, not who computes",
+)  # fmt: skip
+
+# %%
+bandwidth = Quantity(12 * sizes[-1] / vectors["seconds"][-1], "B/s", vectors.source)
+ledger.keep("saxpy_bandwidth", bandwidth)
+from_numpy = trips.quantity("seconds", place="NumPy arrays", elements=sizes[-1])
+saxpy_gap = compare(
+    guess_saxpy,
+    measured=Quantity(vectors["seconds"][-1] / from_numpy.value, "x", trips.source),
+    model=Quantity(gpu.link / bandwidth.value, "x", f"model: {bus.name} against this memory"),
+)
+gap(saxpy_gap, title="Sending the vectors costs more than using them")
+
+# %% [markdown]
+# **Explain.** One lane of the GPU is slower than one core of yours: each instruction waits four cycles for the one before it. The
+# picture wins because thousands of lanes hide those waits. saxpy loses before the GPU starts: the CPU reads *and* writes every
+# byte of an ordinary array to bring it into *pinned* memory, which the GPU may read, and that is as much traffic as the work itself. A
+# single chain, in which every step needs the last, never wins: thousands of lanes idle.
+#
+# **Change one thing.** Move arithmetic per byte, size and link, and watch the crossing come and go.
+
+
+# %%
+def trip_work(flop_per_byte):
+    """Two vectors there, one back, and a chosen amount of arithmetic for their 12 bytes."""
+    return offload.Workload(12 * flop_per_byte, memory_bytes=12, bytes_in=8, bytes_out=4)
+
+
+def cpu_time(elements, flop_per_byte):
+    """Seconds on this CPU."""
+    one = offload.offload_time(1, trip_work(flop_per_byte), replace(cpu, bandwidth=bandwidth.value))
+    return one.overhead + elements * one.compute
+
+
+def gpu_parts(elements, flop_per_byte, link_slug):
+    """Seconds on the H100, by part."""
+    rate = inf if link_slug == "none" else link(link_slug).bandwidth_per_direction
+    one = offload.offload_time(1, trip_work(flop_per_byte), replace(gpu, link=rate))
+    return {"launch": one.overhead, "transfer": elements * one.transfer,
+            "compute": elements * one.compute}  # fmt: skip
+
+
+break_even_figure(cpu_time, gpu_parts, elements=1e6, flop_per_byte=2 / 12, link="pcie-5-x16")
+
+# %%
+buses = ["pcie-3-x16", "pcie-4-x16", "pcie-5-x16", "pcie-6-x16", "nvlink-c2c"]
+choices = [(slug, link(slug).name) for slug in buses] + [("none", "data already on the GPU")]
+break_even_explorer(cpu_time, gpu_parts, links=choices)
+
+# %% [markdown]
+# ## Where this model breaks
+#
+# - Amdahl's share belongs to one problem: fitted at 200 turns, the law misses the program at 20 turns in the figure above
+#   by a factor, since less drawing leaves saving a larger share.
+# - The GPU model runs every loop at the full issue rate and every link at its rated speed. Real kernels reach 60-95 % of that, and a
+#   launch from Python costs several times what the CUDA runtime takes.
+# - Nothing overlaps. With streams, copies and kernels run side by side and hide up to half the trip.
+#
+# ## You learned
+
+# %%
+compiled_lanes = rate["+ SIMD lanes"] / rate["compiled loop"]
+core_gain = rate["+ all cores"] / rate["+ SIMD lanes"]
+core_to_lane, saxpy_ratio = rate["compiled loop"] / one_lane, saxpy_gap.measured.value
+learned(
+    f"This CPU hides a factor of {cpu_gap.measured.value:,.0f}: compiling gives {compiled:.0f}, "
+    f"lanes {compiled_lanes:.1f}, cores {core_gain:.1f}.",
+    f"Drawing {draw_gain[-1]:.0f} times faster made the program only {program_gain[-1]:.0f} times "
+    "faster.",
+    f"One core is {core_to_lane:.1f} times as fast as one lane of an H100, which still wins from "
+    f"{meets:,.0f} pixels on; for saxpy in NumPy arrays it has {saxpy_ratio:.2f} times the CPU's speed.",
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1: how fast must the part be?
+#
+# Write `needed_factor(share, target)`: a share of a program's time may be sped up. By what factor, so that the whole program
+# becomes `target` times faster? Return `None` where no factor is enough.
+#
+# <details><summary>Hint 1</summary>Write down Amdahl's law and solve it for <code>s</code>.</details>
+#
+# <details><summary>Hint 2</summary>The time left for the part is 1/target - (1 - share). What if that is zero or less?</details>
+
+
+# %%
+def needed_factor(share, target):
+    """Return the factor for the part, or None."""
+    ...
+
+
+check("01.needed_factor", needed_factor)
+
+# %% [markdown]
+# ### Exercise 2: are square warps better?
+#
+# A warp may cover 32 pixels of a row, or a tile 8 wide and 4 high. Write `tile_efficiency(turns, wide, high)`: the share of lanes with work
+# when each tile of the 2-D array `turns` advances in lockstep. Tiles divide the array evenly.
+#
+# <details><summary>Hint 1</summary>Reshape to (rows of tiles, high, columns of tiles, wide).</details>
+#
+# <details><summary>Hint 2</summary>Useful turns are the sum of all. Spent turns are the tiles' maxima, summed, times wide times high.</details>
+
+
+# %%
+def tile_efficiency(turns, wide, high):
+    """Return the share of lanes with work, between 0 and 1."""
+    ...
+
+
+check("01.tile_efficiency", tile_efficiency)
+
+# %% [markdown]
+# ### Exercise 3: is it worth the trip?
+#
+# Write `gpu_wins_from(cpu_fixed, cpu_each, gpu_fixed, gpu_each)`: seconds to start and seconds an element on either side. Return the number of elements
+# from which on the GPU is faster: 0 if it always is, `None` if it never stays faster.
+#
+# <details><summary>Hint 1</summary>Both times are straight lines. Where do they cross?</details>
+#
+# <details><summary>Hint 2</summary>Compare the slopes first: a GPU that costs more an element loses in the end, wherever it starts.</details>
+
+
+# %%
+def gpu_wins_from(cpu_fixed, cpu_each, gpu_fixed, gpu_each):
+    """Return a number of elements, or None."""
+    ...
+
+
+check("01.gpu_wins_from", gpu_wins_from)
+
+# %%
+quiz("01")
+
+# %% [markdown]
+# ## Further reading
+#
+# - [Amdahl 1967](https://doi.org/10.1145/1465482.1465560): three pages that still decide what is worth speeding up.
+# - [Gustafson 1988](https://doi.org/10.1145/42411.42415): the reply: given a bigger machine, people solve bigger problems.
+# - [An Even Easier Introduction to CUDA](https://developer.nvidia.com/blog/even-easier-introduction-cuda/): the same kind of
+#   kernel, written in C++.
+# - [How to Optimize Data Transfers in CUDA](https://developer.nvidia.com/blog/how-optimize-data-transfers-cuda-cc/): pinned and
+#   pageable memory, measured.

@@ -1,0 +1,235 @@
+"""The shapes of the catalogue: accelerator, link, memory, drive, overhead.
+
+Values are in SI units; the unit of a field stands in its metadata, so that the loader can read
+"3.35 TB/s" and ``quantity`` can name it. Peaks are dense, links count one direction, and each
+entry says which of its fields nobody has compared with the source (``unchecked``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date
+
+from aiinfra.results import Quantity
+
+PRECISIONS = ("fp64", "fp64_tensor", "fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4")
+EVERYTHING = "everything"  # in `unchecked`: no figure of this entry was compared with its source
+
+
+class CatalogueError(ValueError):
+    """An entry that cannot be read or found; the message names it and the mend."""
+
+
+def _unit(name: str) -> dict[str, str]:
+    return {"unit": name}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerator:
+    """One device as its vendor specifies it.
+
+    ``peaks`` and ``sparse_peaks`` are FLOP/s by precision: dense, and with the structured
+    sparsity named in ``sparsity``. A precision stands for the fastest unit that computes it
+    (tensor or matrix cores from TF32 down); ``fp64`` and ``fp32`` are the vector units, and
+    ``int8`` counts integer operations in the same unit. ``memory_bytes`` is binary: what is sold
+    as 80 GB is 80 GiB. ``power`` is the board's limit. ``None`` means not published.
+    """
+
+    slug: str
+    name: str
+    vendor: str
+    year: int
+    form_factor: str
+    peaks: Mapping[str, float] = field(metadata=_unit("FLOP/s"))
+    sparse_peaks: Mapping[str, float] = field(default_factory=dict, metadata=_unit("FLOP/s"))
+    sparsity: str | None = None
+    memory_bytes: float = field(metadata=_unit("B"))
+    memory_sold_as: str
+    memory_bandwidth: float = field(metadata=_unit("B/s"))
+    memory_kind: str
+    power: float | None = field(default=None, metadata=_unit("W"))
+    boost_clock: float | None = field(default=None, metadata=_unit("Hz"))
+    compute_units: int | None = field(default=None, metadata=_unit(""))
+    fp32_lanes: int | None = field(default=None, metadata=_unit(""))
+    host_link: str | None = None
+    device_link: str | None = None
+    aliases: tuple[str, ...] = ()
+    source: str
+    url: str = ""
+    read: date
+    unchecked: tuple[str, ...] = ()
+    other_sources: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def checked(self) -> bool:
+        """Whether every figure was compared with its source."""
+        return not self.unchecked
+
+    def quantity(self, name: str) -> Quantity:
+        """Return a field with its unit and source; ``"peaks.bf16"`` names one precision."""
+        return quantity_of(self, name)
+
+    def peak(self, precision: str, *, sparse: bool = False) -> Quantity:
+        """Return the peak rate in FLOP/s; ``CatalogueError`` names the precisions there are."""
+        table = "sparse_peaks" if sparse else "peaks"
+        return quantity_of(self, f"{table}.{precision}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A link between devices; ``bandwidth_per_direction`` in B/s after the line code.
+
+    Where ``lanes`` and ``lane_rate`` (bit/s, one direction) are given,
+    ``bandwidth_per_direction = lanes * lane_rate * encoding[0] / encoding[1] / 8``.
+    """
+
+    slug: str
+    name: str
+    kind: str
+    year: int
+    bandwidth_per_direction: float = field(metadata=_unit("B/s"))
+    lanes: int | None = field(default=None, metadata=_unit(""))
+    lane_rate: float | None = field(default=None, metadata=_unit("bit/s"))
+    encoding: tuple[int, int] = (1, 1)
+    latency: float | None = field(default=None, metadata=_unit("s"))
+    aliases: tuple[str, ...] = ()
+    source: str
+    url: str = ""
+    read: date
+    unchecked: tuple[str, ...] = ()
+    other_sources: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def checked(self) -> bool:
+        """Whether every figure was compared with its source."""
+        return not self.unchecked
+
+    def quantity(self, name: str) -> Quantity:
+        """Return a field with its unit and source."""
+        return quantity_of(self, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryKind:
+    """A kind of memory; ``bandwidth`` of one ``per`` (channel, stack, chip) in B/s.
+
+    ``bandwidth = width * pin_rate / 8``, with ``width`` in data pins and ``pin_rate`` in bit/s.
+    """
+
+    slug: str
+    name: str
+    per: str
+    width: int = field(metadata=_unit(""))
+    pin_rate: float = field(metadata=_unit("bit/s"))
+    bandwidth: float = field(metadata=_unit("B/s"))
+    aliases: tuple[str, ...] = ()
+    source: str
+    url: str = ""
+    read: date
+    unchecked: tuple[str, ...] = ()
+    other_sources: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def checked(self) -> bool:
+        """Whether every figure was compared with its source."""
+        return not self.unchecked
+
+    def quantity(self, name: str) -> Quantity:
+        """Return a field with its unit and source."""
+        return quantity_of(self, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drive:
+    """A drive as its data sheet has it: rates in B/s, random 4 KiB operations per second."""
+
+    slug: str
+    name: str
+    interface: str
+    year: int
+    capacity_bytes: float = field(metadata=_unit("B"))
+    sequential_read: float = field(metadata=_unit("B/s"))
+    sequential_write: float = field(metadata=_unit("B/s"))
+    random_read: float = field(metadata=_unit("operations/s"))
+    random_write: float = field(metadata=_unit("operations/s"))
+    read_latency: float | None = field(default=None, metadata=_unit("s"))
+    aliases: tuple[str, ...] = ()
+    source: str
+    url: str = ""
+    read: date
+    unchecked: tuple[str, ...] = ()
+    other_sources: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def checked(self) -> bool:
+        """Whether every figure was compared with its source."""
+        return not self.unchecked
+
+    def quantity(self, name: str) -> Quantity:
+        """Return a field with its unit and source."""
+        return quantity_of(self, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overhead:
+    """A single published number (a latency, a width, an efficiency) with its own unit.
+
+    ``value`` is in the SI unit named by ``unit``; ``low`` and ``high`` are the range that the
+    source states, where it states one.
+    """
+
+    slug: str
+    name: str
+    unit: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    device: str = ""
+    aliases: tuple[str, ...] = ()
+    source: str
+    url: str = ""
+    read: date
+    unchecked: tuple[str, ...] = ()
+    other_sources: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def checked(self) -> bool:
+        """Whether the figure was compared with its source."""
+        return not self.unchecked
+
+    def quantity(self, name: str = "value") -> Quantity:
+        """Return the value with its unit, range and source."""
+        return Quantity(getattr(self, name), self.unit, provenance(self, name), self.low, self.high)
+
+
+Entry = Accelerator | Link | MemoryKind | Drive | Overhead
+
+
+def provenance(entry: Entry, name: str) -> str:
+    """Say where a field comes from: "source: title, read 2026-11-23[, not checked]"."""
+    parent = name.split(".")[0]
+    title = entry.other_sources.get(name, entry.other_sources.get(parent, entry.source))
+    doubtful = {EVERYTHING, parent, name}.intersection(entry.unchecked)
+    return f"source: {title}, read {entry.read}" + (", not checked" if doubtful else "")
+
+
+def quantity_of(entry: Entry, name: str) -> Quantity:
+    """Return a numeric field of an entry as a quantity; ``table.key`` reaches into a table."""
+    units = {f.name: f.metadata["unit"] for f in fields(entry) if "unit" in f.metadata}
+    parent, _, key = name.partition(".")
+    value = getattr(entry, parent) if parent in units else None
+    known = ", ".join(units)
+    if isinstance(value, Mapping):
+        known = ", ".join(f"{parent}.{precision}" for precision in value)
+        value = value.get(key)
+    elif key:
+        value = None
+    if value is None:
+        raise CatalogueError(f"{entry.slug} has no published {name!r}; ask for one of {known}")
+    return Quantity(value, units[parent], provenance(entry, name))

@@ -1,0 +1,1 @@
+"""What first principles predict: plain functions, frozen results, no measurement."""

@@ -1,0 +1,101 @@
+"""The words that figures write: ratios, tick labels, sentences for the alternative text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from aiinfra.results import Quantity
+from aiinfra.units import (
+    BINARY_PREFIXES,
+    PLAIN_WORDS,
+    PREFIXED,
+    format_quantity,
+    scale_of,
+    significant,
+)
+
+
+def ratio_words(ratio: float) -> str:
+    """Write a ratio above one so that it can be said aloud.
+
+    >>> ratio_words(3.21), ratio_words(1.04), ratio_words(26.4), ratio_words(2.5e6)
+    ('3.2x', '1.04x', '26x', '2.5 million x')
+    """
+    for size, word in ((1e12, "trillion x"), (1e9, "billion x"), (1e6, "million x")):
+        if ratio >= size * 0.9995:
+            return f"{significant(ratio / size, 2).removesuffix('.0')} {word}"
+    return f"{significant(ratio, 3 if ratio < 1.095 else 2)}x"
+
+
+def same(one: float, other: float) -> str | None:
+    """Say "within 1 %" when two positive values differ by less than 2 %, else nothing."""
+    percent = (max(one, other) / min(one, other) - 1) * 100
+    return f"within {max(1, math.ceil(percent - 1e-6))} %" if percent < 2 else None
+
+
+def distance(value: float, reference: float) -> str:
+    """Say how far ``value`` is from ``reference``: "3.2x low", "1.2x high", "within 1 %"."""
+    ratio = max(value, reference) / min(value, reference)
+    return same(value, reference) or f"{ratio_words(ratio)} {'low' if value < reference else 'high'}"
+
+
+def value_words(quantity: Quantity) -> str:
+    """Write a quantity and half its relative spread: "12.8 GB/s ±3 %"."""
+    text = format_quantity(quantity.value, quantity.unit)
+    if quantity.spread is None:
+        return text
+    half = 50 * quantity.spread
+    if half < 0.05:
+        return text
+    return f"{text} ±{half:.0f} %" if half >= 0.95 else f"{text} ±{half:.1f} %"
+
+
+def tick_words(value: float, unit: str, binary: bool = False) -> str:
+    """Label a tick: "10 µs", "32 KiB", "1 million"; other units stand in the axis label.
+
+    >>> tick_words(1e-5, "s"), tick_words(32768, "B", True), tick_words(2e6, "pixels/s")
+    ('10 µs', '32 KiB', '2 million')
+    """
+    if binary and unit == "B":
+        for prefix, factor in reversed(BINARY_PREFIXES.items()):
+            if value >= factor:
+                return f"{value / factor:,.6g} {prefix}B"
+        return f"{value:g} B"
+    if unit in PREFIXED:
+        divisor, name = scale_of(value, unit)
+        return f"{value / divisor:,.6g} {name}"
+    if unit in PLAIN_WORDS:
+        return f"{plain(value)}{PLAIN_WORDS[unit]}"
+    return plain(value)
+
+
+def plain(value: float) -> str:
+    """Write a number without its unit: "0.5", "20,000", "3 million", "1e+15"."""
+    for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if size * 0.9995 <= abs(value) < 1e15:
+            return f"{value / size:,.6g} {word}"
+    return f"{value:,.6g}" if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
+
+
+def axis_words(label: str, unit: str) -> str:
+    """Name an axis, with the unit where the ticks do not carry it."""
+    carried = unit in PREFIXED or unit in PLAIN_WORDS or unit == label
+    return label if carried else f"{label} ({unit})"
+
+
+def join_sources(sources: Iterable[str]) -> str:
+    """Join the distinct sources of a figure in order; the learner's own guess needs none."""
+    kept = [text for text in sources if text and not text.startswith("guess")]
+    return " | ".join(dict.fromkeys(kept))
+
+
+def sentence(*parts: str) -> str:
+    """Join parts into one or more sentences, each ending with a period."""
+    ended = [part if part.endswith((".", "?", "!")) else part + "." for part in parts if part]
+    return " ".join(ended)
+
+
+def listing(items: list[str]) -> str:
+    """Join items as prose: "a, b and c"."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

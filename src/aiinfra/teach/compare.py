@@ -1,0 +1,96 @@
+"""Comparisons: the guess, the measurement and the model in one or two sentences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from aiinfra.results import Comparison, Quantity
+from aiinfra.teach.predict import LATE, Guess
+from aiinfra.teach.words import brief, distance, say
+from aiinfra.units import split_unit
+
+NO_PREDICTION = "No prediction yet: type one in the box above and run this cell again."
+
+
+def compare(
+    guess: Guess | None,
+    measured: Quantity | float,
+    model: Quantity | float | None = None,
+    limit: Quantity | float | None = None,
+) -> Comparison:
+    """Say how far the guess and the model are from the measurement, and return the comparison.
+
+    A plain number is in the SI unit of the guess (bytes per second, not GB/s). Without a guess
+    the measurement is shown all the same, and a guess made later is marked as such. Raises
+    ``ValueError`` when the units differ.
+    """
+    unit = guess.base_unit if guess is not None else getattr(measured, "unit", "")
+    comparison = Comparison(
+        measured=as_quantity(measured, unit, "measured here"),
+        guess=guess.quantity() if guess is not None else None,
+        model=None if model is None else as_quantity(model, unit, "model"),
+        limit=None if limit is None else as_quantity(limit, unit, "limit"),
+        question=guess.question if guess is not None else "",
+    )
+    say(sentence(comparison, asked=guess is not None), data=numbers(comparison, guess))
+    if guess is not None:
+        guess.store.mark_shown(guess.key, guess.question, guess.base_unit)
+    return comparison
+
+
+def numbers(comparison: Comparison, guess: Guess | None) -> dict[str, Any]:
+    """Return what the comparison reveals, in SI units, for the test that nothing gives it away."""
+    return {
+        "key": guess.key if guess is not None else "",
+        "measured": float(comparison.measured.value),
+        "model": None if comparison.model is None else float(comparison.model.value),
+        "unit": comparison.measured.unit,
+    }
+
+
+def as_quantity(value: Quantity | float, unit: str, source: str) -> Quantity:
+    """Return ``value`` in the base ``unit``; a plain number is taken to be in it already."""
+    if not isinstance(value, Quantity):
+        return Quantity(float(value), unit, source)
+    base, factor = split_unit(value.unit)
+    if base != split_unit(unit)[0]:
+        raise ValueError(
+            f"the {source.split()[0]} value is in {value.unit!r} and the prediction in {unit!r}; "
+            "give both the same unit"
+        )
+    low, high = (None if edge is None else edge * factor for edge in (value.low, value.high))
+    return replace(value, value=value.value * factor, unit=base, low=low, high=high)
+
+
+def sentence(comparison: Comparison, asked: bool = True) -> str:
+    """Write the comparison in at most two sentences, three where a prediction is missing."""
+    measured = f"{verb(comparison.measured)} {text_of(comparison.measured)}"
+    guess, ratio = comparison.guess, comparison.guess_ratio
+    if guess is None or ratio is None:
+        parts = [NO_PREDICTION] if asked else []
+        parts.append(f"{measured[0].upper()}{measured[1:]}.")
+    else:
+        late = f" ({LATE})" if LATE in guess.source else ""
+        parts = [f"You said {text_of(guess)}{late}, {measured}: {distance(ratio)}."]
+    if comparison.model is not None and comparison.model_ratio is not None:
+        off = distance(comparison.model_ratio)
+        parts.append(f"The model says {text_of(comparison.model)}, {off}.")
+    elif comparison.limit is not None:
+        share = 100 * comparison.measured.value / comparison.limit.value
+        parts.append(f"That is {brief(share, '%')} of the limit, {text_of(comparison.limit)}.")
+    return " ".join(parts)
+
+
+def text_of(quantity: Quantity) -> str:
+    """Write a quantity for a sentence."""
+    return brief(quantity.value, quantity.unit)
+
+
+def verb(measured: Quantity) -> str:
+    """Say by its source where the number comes from: measured, replayed or computed."""
+    if measured.source.startswith("replayed"):
+        return f"the recorded run ({measured.source.partition(':')[2].strip()}) shows"
+    if measured.source.startswith("model"):
+        return "the model computes"
+    return "measured"

@@ -1,0 +1,5 @@
+"""The graders: one module for each lesson (``lesson_01``) or lab (``lab_01``).
+
+A public function is the grader of the task that bears its name. It takes the submission and a
+freshly seeded ``numpy.random.Generator`` and returns a ``Verdict``; see ``helpers``.
+"""

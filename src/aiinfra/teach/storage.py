@@ -1,0 +1,114 @@
+"""Files that survive kills, damage and other writers: a lock and an atomic replacement."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+POLL_SECONDS = 0.01
+NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+
+# Both locks belong to the open file, so that the system frees them when a process is killed.
+if sys.platform == "win32":
+    import msvcrt
+
+    def try_lock(handle: int) -> None:
+        """Take the lock at once or raise ``OSError``."""
+        os.lseek(handle, 0, os.SEEK_SET)
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def try_lock(handle: int) -> None:
+        """Take the lock at once or raise ``OSError``."""
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def locked(path: Path, timeout: float = 5.0) -> Iterator[None]:
+    """Hold the lock that goes with ``path``; make its folder if there is none.
+
+    Raises ``TimeoutError`` when another process holds it for longer than ``timeout`` seconds, and
+    another ``OSError`` when the folder cannot be written. Goes on without a lock on a file system
+    that has none.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        wait_for_lock(handle, path, time.monotonic() + timeout)
+        yield
+    finally:
+        os.close(handle)
+
+
+def wait_for_lock(handle: int, path: Path, deadline: float) -> None:
+    """Try until the lock is ours or the deadline has passed."""
+    while True:
+        try:
+            return try_lock(handle)
+        except OSError as problem:
+            if problem.errno in NO_LOCKS_HERE:
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"another process keeps {path} locked") from None
+        time.sleep(POLL_SECONDS)
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace the file's content such that a reader sees all of the old or all of the new.
+
+    A kill at any moment leaves one or the other; call it with the lock held.
+    """
+    path = Path(os.path.realpath(path))
+    for leftover in path.parent.glob(path.name + ".*.tmp"):
+        with suppress(OSError):
+            leftover.unlink()
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def replace(source: Path, target: Path, attempts: int = 100) -> None:
+    """Rename over ``target``; Windows refuses for as long as somebody reads it, so try again."""
+    for attempt in range(attempts):
+        try:
+            return os.replace(source, target)
+        except PermissionError:
+            if sys.platform != "win32" or attempt == attempts - 1:
+                raise
+            time.sleep(POLL_SECONDS)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the rename itself last through a power cut, where folders can be synced."""
+    if sys.platform == "win32":
+        return
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def set_aside(path: Path, why: str) -> Path:
+    """Rename ``progress.json`` to ``progress.<why>-<time>.json`` and return the new path."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    for number in range(1000):
+        suffix = f"-{number}" if number else ""
+        target = path.with_name(f"{path.stem}.{why}-{stamp}{suffix}{path.suffix}")
+        if not target.exists():
+            break
+    replace(path, target)
+    return target

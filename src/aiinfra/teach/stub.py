@@ -1,0 +1,78 @@
+"""Tell an untouched stub from an attempt, by looking at the source."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from typing import Any
+
+from aiinfra.results import Quantity
+
+
+def attempted(value: Any) -> bool:
+    """Tell whether a submission is more than a blank: not ``None``, ``...`` or an empty stub.
+
+    A list, tuple or dictionary counts as attempted when any part of it is.
+    """
+    if value is None or value is ... or value is NotImplemented:
+        return False
+    if type(value) in (list, tuple, set, dict) and value:
+        parts = value.values() if isinstance(value, dict) else value
+        return any(attempted(part) for part in parts)
+    if isinstance(value, Quantity):
+        return value.value is not None
+    tree = tree_of(value)
+    return tree is None or not is_blank(tree)
+
+
+def tree_of(value: Any) -> ast.AST | None:
+    """Return the syntax tree of a function, kernel or class; ``None`` without a source."""
+    function = getattr(value, "py_func", value)  # numba and numba.cuda keep the plain function
+    if not (inspect.isfunction(function) or inspect.isclass(function)):
+        return None
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+        body = ast.parse(source).body
+    except (OSError, TypeError, SyntaxError):
+        return None
+    return body[0] if body else None
+
+
+def is_blank(tree: ast.AST) -> bool:
+    """Tell whether a definition does nothing: documentation and placeholders only."""
+    if isinstance(tree, ast.ClassDef):
+        methods = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        return all(is_blank(method) for method in methods) and all(
+            isinstance(node, ast.FunctionDef) or is_placeholder(node) for node in tree.body
+        )
+    if isinstance(tree, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return all(is_placeholder(node) for node in tree.body)
+    return False
+
+
+def is_placeholder(node: ast.stmt) -> bool:
+    """Tell whether a statement stands for code that is still to be written."""
+    if isinstance(node, ast.Pass):
+        return True
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)  # a docstring or ``...``
+    if isinstance(node, ast.Return):
+        return node.value is None or (
+            isinstance(node.value, ast.Constant) and node.value.value in (None, ...)
+        )
+    return isinstance(node, ast.Raise) and "NotImplementedError" in ast.dump(node)
+
+
+def placeholder_line(value: Any) -> int | None:
+    """Return the line of a ``...`` that still stands for code, within the submission's source.
+
+    ``array[...]`` is code; ``...`` as a statement, an assigned or a returned value is not.
+    """
+    tree = tree_of(value)
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, (ast.Expr, ast.Assign, ast.Return, ast.AnnAssign)):
+            held = node.value
+            if isinstance(held, ast.Constant) and held.value is ...:
+                return node.lineno
+    return None

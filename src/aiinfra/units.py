@@ -1,0 +1,152 @@
+"""SI constants and the one formatter of the course.
+
+Inside the package every quantity is in SI base units (seconds, bytes, FLOP, watts); numbers are
+converted here and nowhere else. GB is 10**9 bytes and GiB is 2**30; FLOP is work, FLOP/s a rate.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+KILO, MEGA, GIGA, TERA, PETA, EXA = 1e3, 1e6, 1e9, 1e12, 1e15, 1e18
+MILLI, MICRO, NANO, PICO = 1e-3, 1e-6, 1e-9, 1e-12
+KIB, MIB, GIB, TIB = 2.0**10, 2.0**20, 2.0**30, 2.0**40
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+
+SI_PREFIXES: dict[str, float] = {
+    "p": PICO, "n": NANO, "µ": MICRO, "m": MILLI, "": 1.0,
+    "k": KILO, "M": MEGA, "G": GIGA, "T": TERA, "P": PETA, "E": EXA,
+}  # fmt: skip
+BINARY_PREFIXES: dict[str, float] = {"Ki": KIB, "Mi": MIB, "Gi": GIB, "Ti": TIB}
+
+# Units that take an SI prefix, with the smallest prefix that makes sense for each.
+PREFIXED = ("B", "B/s", "FLOP", "FLOP/s", "FLOP/B", "Hz", "W", "J", "bit/s", "s", "m")
+NEVER_SMALL = ("B", "FLOP", "FLOP/B", "Hz", "bit/s", "B/s", "FLOP/s")
+PLAIN_WORDS = {"": "", "x": "x", "ratio": "", "%": " %", "°C": " °C"}
+BIG_WORDS = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Write ``value`` with ``digits`` significant digits and no exponent.
+
+    >>> significant(1234.5), significant(0.012345), significant(9.996)
+    ('1,230', '0.0123', '10.0')
+    """
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return str(value)
+    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    decimals = digits - 1 - exponent
+    return f"{round(value, decimals):,.{max(decimals, 0)}f}"
+
+
+def scale_of(value: float, unit: str) -> tuple[float, str]:
+    """Return the divisor and the prefixed unit in which ``value`` reads best.
+
+    >>> scale_of(3.35e12, "B/s")
+    (1000000000000.0, 'TB/s')
+    """
+    if unit not in PREFIXED:
+        return 1.0, unit
+    magnitude = abs(value)
+    best = ""
+    for prefix, factor in SI_PREFIXES.items():
+        if factor < 1 and unit in NEVER_SMALL:
+            continue
+        if unit in ("s", "m") and factor > 1:
+            continue
+        if magnitude >= factor * 0.9995:
+            best = prefix
+    if magnitude and magnitude < SI_PREFIXES["p"] and unit not in NEVER_SMALL:
+        best = "p"
+    return SI_PREFIXES[best], best + unit
+
+
+def format_quantity(value: float, unit: str = "", digits: int = 3) -> str:
+    """Write a value in SI units with a readable prefix; the one formatter of the course.
+
+    Units outside the list of prefixed ones (``tokens/s``, ``pixels``) keep their name, and large
+    counts read as words. ``x`` is a ratio, ``%`` takes the number as given.
+
+    >>> format_quantity(3.35e12, "B/s"), format_quantity(4.2e-5, "s"), format_quantity(26.0, "x")
+    ('3.35 TB/s', '42.0 µs', '26.0x')
+    >>> format_quantity(8_388_608, "pixels"), format_quantity(96 * 2**30, "B")
+    ('8.39 million pixels', '103 GB')
+    """
+    if not math.isfinite(value):
+        return f"{value} {unit}".strip()
+    if unit in PLAIN_WORDS:
+        return significant(value, digits) + PLAIN_WORDS[unit]
+    if unit in PREFIXED:
+        divisor, name = scale_of(value, unit)
+        return f"{significant(value / divisor, digits)} {name}"
+    for size, word in BIG_WORDS:
+        if abs(value) >= size * 0.9995:
+            return f"{significant(value / size, digits)} {word} {unit}"
+    return f"{significant(value, digits)} {unit}"
+
+
+def format_binary(n_bytes: float, digits: int = 3) -> str:
+    """Write a byte count with binary prefixes (KiB, MiB, GiB), as caches and memories are sold.
+
+    >>> format_binary(48 * 2**10), format_binary(24 * 2**30)
+    ('48.0 KiB', '24.0 GiB')
+    """
+    for prefix, factor in reversed(BINARY_PREFIXES.items()):
+        if abs(n_bytes) >= factor:
+            return f"{significant(n_bytes / factor, digits)} {prefix}B"
+    return f"{n_bytes:.0f} B"
+
+
+NUMBER = re.compile(r"\s*([-+]?(?:\d[\d_.]*|\.\d+)(?:e[-+]?\d+)?)\s*(.*?)\s*$", re.IGNORECASE)
+WORDS = {"thousand": KILO, "million": MEGA, "billion": GIGA, "trillion": TERA}
+
+
+def parse_quantity(text: str, unit: str) -> float:
+    """Read what a learner typed ("12", "12 GB/s", "1.5k", "2 million") as a value in SI units.
+
+    A bare number is in ``unit`` itself, prefix included; "1,500" and "1,5" are read as people
+    write them. Raises ``ValueError`` with the mend when the text is not such a number.
+
+    >>> parse_quantity("12", "GB/s"), parse_quantity("1.2 TB/s", "GB/s")
+    (12000000000.0, 1200000000000.0)
+    >>> parse_quantity("2 million", "pixels"), parse_quantity("26x", "x")
+    (2000000.0, 26.0)
+    """
+    base, factor = split_unit(unit)
+    cleaned = text.replace("μ", "µ").replace("×", "x")
+    cleaned = re.sub(r"(?<=\d),(?=\d{3}(\D|$))", "", cleaned).replace(",", ".")
+    match = NUMBER.match(cleaned)
+    try:
+        value, suffix = float(match[1]), match[2]  # type: ignore[index]
+    except (TypeError, ValueError):
+        raise ValueError(f"{text!r} is not a number; type for example 12 or 1.5e3") from None
+    word, _, rest = suffix.partition(" ")
+    if word in WORDS:
+        value, suffix = value * WORDS[word], rest.strip()
+    if suffix in ("", unit):
+        return value * factor
+    if suffix in SI_PREFIXES:
+        return value * SI_PREFIXES[suffix]
+    typed_base, typed_factor = split_unit(suffix)
+    if typed_base != base:
+        raise ValueError(
+            f"{text!r} is in {suffix!r}, but the question asks for {unit or 'a number'!r}"
+        )
+    return value * typed_factor
+
+
+def split_unit(unit: str) -> tuple[str, float]:
+    """Split a prefixed unit into its base unit and factor.
+
+    >>> split_unit("GB/s"), split_unit("µs"), split_unit("GiB"), split_unit("pixels")
+    (('B/s', 1000000000.0), ('s', 1e-06), ('B', 1073741824.0), ('pixels', 1.0))
+    """
+    if unit in PREFIXED:
+        return unit, 1.0
+    for prefix, factor in {**BINARY_PREFIXES, **SI_PREFIXES}.items():
+        if prefix and unit.startswith(prefix) and unit[len(prefix) :] in PREFIXED:
+            return unit[len(prefix) :], factor
+    return unit, 1.0

@@ -1,0 +1,75 @@
+"""Every lesson and lab keeps the promises of the house, on this machine, today."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import build
+import pytest
+from conftest import ROOT, lesson_sources
+from lesson_rules import COMMON_RULES, LESSON_RULES, Rule
+from lesson_runner import Executed, over_budget, run_script
+from lessonkit.repository import read_repository
+from lessonkit.source import Source
+from output_rules import OUTPUT_RULES
+
+LESSONS, LABS = lesson_sources(labs=False), lesson_sources(labs=True)
+Run = Callable[[Source], Executed]
+
+every_source = pytest.mark.parametrize("source", [*LESSONS, *LABS], ids=lambda s: s.stem)
+every_lesson = pytest.mark.parametrize("source", LESSONS, ids=lambda s: s.stem)
+every_lab = pytest.mark.parametrize("source", LABS, ids=lambda s: s.stem)
+
+
+def expect_none(problems: list[str]) -> None:
+    """Fail with one line for each problem."""
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+def test_there_are_lessons() -> None:
+    assert [source.stem for source in LESSONS][:1] == ["00_start_here"]
+
+
+def test_notebooks_on_disk_are_fresh() -> None:
+    expect_none(build.differences(ROOT, build.build_all(ROOT)))
+
+
+@every_lesson
+@pytest.mark.parametrize("rule", LESSON_RULES, ids=lambda rule: rule.__name__)
+def test_lesson_follows_the_house_style(source: Source, rule: Rule) -> None:
+    expect_none(rule(build.make_notebook(source, read_repository(ROOT))))
+
+
+@every_lab
+@pytest.mark.parametrize("rule", COMMON_RULES, ids=lambda rule: rule.__name__)
+def test_lab_follows_the_house_style(source: Source, rule: Rule) -> None:
+    expect_none(rule(build.make_notebook(source, read_repository(ROOT))))
+
+
+@pytest.mark.lessons
+@every_source
+def test_run_all_ends_without_an_error(source: Source, executed: Run) -> None:
+    expect_none([error] if (error := executed(source).error) else [])
+
+
+@pytest.mark.lessons
+@every_source
+def test_run_all_stays_within_its_budget(source: Source, executed: Run) -> None:
+    expect_none(over_budget(executed(source), source))
+
+
+@pytest.mark.lessons
+@every_source
+@pytest.mark.parametrize("rule", OUTPUT_RULES, ids=lambda rule: rule.__name__)
+def test_what_a_lesson_shows(source: Source, rule: Rule, executed: Run) -> None:
+    expect_none(rule(executed(source).notebook))
+
+
+@pytest.mark.lessons
+@every_source
+def test_lesson_runs_as_a_script_without_ipython(source: Source, tmp_path: Path) -> None:
+    finished = run_script(source, tmp_path)
+    assert finished.returncode == 0, finished.output[-3000:]
+    assert finished.figures or source.is_lab, "no figure was drawn into AIINFRA_FIGURES"
