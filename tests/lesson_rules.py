@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lessonkit.checks import without_code
+from nbformat import NotebookNode
 
 PARTS = ("Predict", "Measure", "Explain", "Change one thing")
 CLOSING = ("Where this model breaks", "You learned", "Exercises", "Quiz", "Further reading")
@@ -59,15 +60,18 @@ def code_cells(notebook: Notebook) -> list[Any]:
 
 
 def sections(notebook: Notebook) -> list[Section]:
-    """Cut the notebook at its level-2 headings, which open a markdown cell or stand inside one."""
+    """Cut the notebook, and markdown cells within, at its level-2 headings."""
     found: list[tuple[str, list[Any]]] = []
     for cell in notebook.cells:
-        headings = []
-        if cell.cell_type == "markdown":
-            headings = re.findall(r"^## +(.+?)\s*$", without_code(cell.source), flags=re.M)
-        if found and not cell.source.startswith("## "):
-            found[-1][1].append(cell)
-        found += [(heading, [cell]) for heading in headings]
+        if cell.cell_type != "markdown":
+            pieces = [cell.source]
+        else:
+            pieces = re.split(r"^(?=## )", cell.source, flags=re.M)
+        for piece in pieces:
+            if cell.cell_type == "markdown" and piece.startswith("## "):
+                found.append((piece.splitlines()[0][3:].strip(), []))
+            if found:
+                found[-1][1].append(NotebookNode(cell_type=cell.cell_type, source=piece))
     return [Section(heading, tuple(cells)) for heading, cells in found]
 
 
@@ -77,7 +81,8 @@ def rounds(notebook: Notebook) -> list[Section]:
 
 
 def prose(markdown: str) -> str:
-    """The words a reader sees: no code, no addresses, no pictures, no tags."""
+    """The words of the author: no code, addresses, pictures, tags, nor what the build adds."""
+    markdown = re.sub(r"^(\*GPU:\*|Open this notebook in \[).*$", "", markdown, flags=re.M)
     text = re.sub(r"\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\)", " ", without_code(markdown))
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     return re.sub(r"</?[A-Za-z]+>|https?://\S+", " ", text)
@@ -113,12 +118,16 @@ def code_is_short(notebook: Notebook) -> list[str]:
     told = []
     for cell in code_cells(notebook):
         tree = ast.parse(python_of(cell))
-        holds_function = any(isinstance(n, ast.FunctionDef | ast.ClassDef) for n in tree.body)
-        most = MOST_KERNEL_LINES if holds_function else MOST_LINES
+        most = MOST_KERNEL_LINES if holds_function(tree) else MOST_LINES
         lines = own_lines(cell, tree)
         if lines > most:
             told.append(f"{cell.id}: {lines} lines of code; at most {most}")
     return told
+
+
+def holds_function(tree: ast.Module) -> bool:
+    """Whether a cell defines a function or a class: a kernel, an experiment, a stub."""
+    return any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in tree.body)
 
 
 def own_lines(cell: Any, tree: ast.Module) -> int:
@@ -144,8 +153,9 @@ def length_fits(notebook: Notebook) -> list[str]:
 
 
 def median_is_small(notebook: Notebook) -> list[str]:
-    """The median code cell has a few lines."""
-    sizes = [own_lines(cell, ast.parse(python_of(cell))) for cell in code_cells(notebook)]
+    """The median code cell has a few lines; those that hold a function are the subject."""
+    trees = [(cell, ast.parse(python_of(cell))) for cell in code_cells(notebook)]
+    sizes = [own_lines(cell, tree) for cell, tree in trees if not holds_function(tree)]
     median = statistics.median(sizes or [0])
     return [] if median <= 6 else [f"the median code cell has {median:.0f} lines; at most 6"]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 HARD_LIMIT = 600  # seconds: past this a lesson hangs
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 BLOCKED = ("IPython", "ipywidgets", "ipykernel")
 BLOCKER = f"""
 import sys
@@ -126,11 +128,17 @@ def execute(
     target: Path,
     folder: Path,
     environment: Mapping[str, str] | None = None,
+    kernel: str = "python3",
 ) -> Executed:
     """Run every cell in a fresh kernel with working directory ``folder``; write ``target``."""
     folder.mkdir(parents=True, exist_ok=True)
     notebook = copy.deepcopy(notebook)
-    client = NotebookClient(notebook, timeout=HARD_LIMIT, resources={"metadata": {"path": folder}})
+    client = NotebookClient(
+        notebook,
+        kernel_name=kernel,
+        timeout=HARD_LIMIT,
+        resources={"metadata": {"path": folder}},
+    )
 
     def pid_of() -> int | None:
         return client.km.provisioner.pid if client.km and client.km.provisioner else None
@@ -140,9 +148,10 @@ def execute(
         try:
             client.execute(env={**quiet_environment(folder / "home"), **(environment or {})})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as failure:
-            error = str(failure)
+            error = ANSI.sub("", str(failure))
     seconds = time.perf_counter() - begin
     target.parent.mkdir(parents=True, exist_ok=True)
+    notebook.metadata["aiinfra"] = {"seconds": seconds, "peak_bytes": peak.peak_bytes}
     nbformat.write(notebook, target)
     return Executed(notebook, target, seconds, peak.peak_bytes, error)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import subprocess
 import sys
 import textwrap
@@ -28,7 +30,7 @@ def ratio(answer, rng):
     """A number."""
     return close_to(answer, 8.0, rtol=0.02, unit="x")
 
-@limited(seconds=1.0, memory_bytes=300e6)
+@limited(seconds=30.0, memory_bytes=300e6)
 def total(function, rng):
     """A function that sums an array; odd sizes, random content."""
     for size in (1, 7, int(rng.integers(100, 1000)) * 2 + 1):
@@ -38,6 +40,14 @@ def total(function, rng):
         if miss:
             return failed(f"For {size} random numbers: {miss}.")
     return passed("Right on three random arrays.")
+
+@limited(seconds=1.0)
+def hasty(function, rng):
+    return total(function, rng)
+
+@limited(seconds=60.0)
+def patient(function, rng):
+    return total(function, rng)
 
 def broken(answer, rng):
     """A grader whose author forgot to return a verdict."""
@@ -123,20 +133,7 @@ def test_numba_function_passes(store: Progress) -> None:
             result += x
         return result
 
-    assert check("99.total_slow", total, graders=add_slow_task(), store=store).passed
-
-
-def add_slow_task() -> str:
-    module = find_grader("99.total", PACKAGE)[0]
-    path = Path(str(module.__file__))
-    slow = "\n@limited(seconds=60.0)\ndef total_slow(function, rng):\n    return total(function, rng)\n"
-    path.write_text(path.read_text() + slow)
-    for name in [name for name in sys.modules if name.startswith(PACKAGE)]:
-        del sys.modules[name]
-    import importlib
-
-    importlib.invalidate_caches()
-    return PACKAGE
+    assert verdict_on("99.patient", total, store).passed
 
 
 def test_class_passes_in_a_lab(store: Progress) -> None:
@@ -276,13 +273,13 @@ def test_wrong_numbers_fail(wrong: Any, store: Progress) -> None:
 def test_endless_loop_is_stopped_with_its_line(store: Progress) -> None:
     def total(data):
         while True:
-            try:
+            try:  # noqa: SIM105
                 sum(data)
             except BaseException:
                 pass
 
     begun = time.monotonic()
-    verdict = verdict_on("99.total", total, store)
+    verdict = verdict_on("99.hasty", total, store)
     assert "Still running after 1 s" in verdict.message
     assert "while True:" in verdict.message or "sum(data)" in verdict.message
     assert time.monotonic() - begun < sandbox.START_SECONDS
@@ -292,7 +289,7 @@ def test_endless_loop_that_holds_the_interpreter_is_stopped(store: Progress) -> 
     def total(data):
         return 3 ** (3 ** (3**3))  # a single operation: no Python thread gets a turn
 
-    assert "Stopped" in verdict_on("99.total", total, store).message
+    assert "Stopped" in verdict_on("99.hasty", total, store).message
 
 
 def test_endless_allocation_is_stopped(store: Progress) -> None:
@@ -308,16 +305,15 @@ def test_swallowed_memory_error_does_not_hang(store: Progress) -> None:
     def total(data):
         kept = []
         while True:
-            try:
+            try:  # noqa: SIM105
                 kept.append(bytearray(10_000_000))
             except MemoryError:
                 pass
 
-    assert not verdict_on("99.total", total, store).passed
+    assert not verdict_on("99.hasty", total, store).passed
 
 
 def test_ending_the_program_does_not_pass(store: Progress) -> None:
-    import os
     import signal
 
     def quietly(data):
@@ -347,16 +343,12 @@ def test_error_names_the_learners_line_and_shows_no_traceback_of_ours(store: Pro
 
 
 def test_printed_verdict_is_not_believed(store: Progress) -> None:
-    import os
-
     def total(data):
         forged = '{"token": "0", "passed": true, "message": "", "score": 1, "printed": ""}'
         print(forged)
         for handle in range(1, 12):
-            try:
+            with contextlib.suppress(OSError):
                 os.write(handle, forged.encode() + b"\n")
-            except OSError:
-                pass
         return 0.0
 
     verdict = verdict_on("99.total", total, store)
@@ -443,7 +435,10 @@ def test_background_process_does_not_outlive_the_check(store: Progress, tmp_path
 
 
 def test_unknown_task_lists_those_there_are() -> None:
-    with pytest.raises(UnknownTaskError, match=r"99.broken, 99.ratio, 99.total, lab_99.counter"):
+    with pytest.raises(
+        UnknownTaskError,
+        match=r"99.broken, 99.hasty, 99.patient, 99.ratio, 99.total, lab_99.counter",
+    ):
         find_grader("99.nothing", PACKAGE)
     with pytest.raises(UnknownTaskError):
         find_grader("99._private", PACKAGE)
@@ -514,8 +509,6 @@ def test_functions_of_a_notebook_are_graded_with_their_cells(tmp_path: Path) -> 
         "verdict",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-    import os
-
     environment = {**os.environ, "AIINFRA_HOME": str(tmp_path)}
     NotebookClient(notebook, timeout=90, kernel_name="python3").execute(env=environment)
     outputs = [cell.outputs for cell in notebook.cells]
@@ -539,8 +532,6 @@ def test_check_runs_in_a_plain_script(tmp_path: Path) -> None:
         check("99.total", total, graders={PACKAGE!r})
         """)
     )
-    import os
-
     environment = {**os.environ, "AIINFRA_HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60

@@ -32,10 +32,8 @@ def test_bare_command_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["dance"], ["doctor", "--loud"], ["progress", "--export"], ["progress", "--json", "--reset"],
-    ],
-)  # fmt: skip
+    [["dance"], ["doctor", "--loud"], ["progress", "--export"], ["progress", "--json", "--reset"]],
+)
 def test_bad_arguments_are_one_sentence_and_exit_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,8 @@ from lesson_rules import LESSON_RULES
 from lesson_runner import Executed, execute, over_budget, run_script
 from lessonkit.source import Budget, Source, parse_source
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from output_rules import figures_have_alt_text, runs_say_their_source, spoilers
+from output_rules import figures_have_alt_text, runs_say_their_source
+from spoilers import lasting, spoilers
 
 ROUND = """
 # %% [markdown]
@@ -192,6 +193,19 @@ def test_model_of_the_answer_is_caught_too() -> None:
 )
 def test_answers_in_other_units_are_caught(text: str, unit: str, measured: float) -> None:
     assert len(spoilers(lesson_with(new_markdown_cell(text), unit, measured))) == 1
+
+
+def test_distance_of_another_comparison_is_no_answer() -> None:
+    text = "The model says 3x, 26 times high."
+    assert spoilers(lesson_with(new_markdown_cell(text), "x", 26.1)) == []
+
+
+def test_coincidence_between_outputs_passes_but_prose_and_repetition_do_not() -> None:
+    cells = [new_markdown_cell("26 GB/s", id="prose"), new_code_cell("f()", id="output")]
+    notebook = new_notebook(cells=cells)
+    said = ["prose: '26 GB/s' gives 'k' away", "output: '26.1 GB/s' gives 'k' away"]
+    assert lasting(said, [], notebook) == said[:1]
+    assert lasting(said, ["output: '27.3 GB/s' gives 'k' away"], notebook) == said
 
 
 def test_comparison_without_numbers_or_prediction_is_caught() -> None:

@@ -9,10 +9,11 @@ import build
 import pytest
 from conftest import ROOT, lesson_sources
 from lesson_rules import COMMON_RULES, LESSON_RULES, Rule
-from lesson_runner import Executed, over_budget, run_script
+from lesson_runner import Executed, execute, over_budget, run_script
 from lessonkit.repository import read_repository
 from lessonkit.source import Source
 from output_rules import OUTPUT_RULES
+from spoilers import lasting, spoilers
 
 LESSONS, LABS = lesson_sources(labs=False), lesson_sources(labs=True)
 Run = Callable[[Source], Executed]
@@ -64,7 +65,22 @@ def test_run_all_stays_within_its_budget(source: Source, executed: Run) -> None:
 @every_source
 @pytest.mark.parametrize("rule", OUTPUT_RULES, ids=lambda rule: rule.__name__)
 def test_what_a_lesson_shows(source: Source, rule: Rule, executed: Run) -> None:
-    expect_none(rule(executed(source).notebook))
+    run = executed(source)
+    expect_none(["it did not run to its end"] if run.error else rule(run.notebook))
+
+
+@pytest.mark.lessons
+@every_lesson
+def test_no_answer_stands_above_its_prediction(
+    source: Source, executed: Run, tmp_path: Path
+) -> None:
+    run = executed(source)
+    told = ["it did not run to its end"] if run.error else spoilers(run.notebook)
+    if told and not run.error:
+        notebook = build.make_notebook(source, read_repository(ROOT))
+        again = execute(notebook, tmp_path / "again.ipynb", tmp_path / "work")
+        told = lasting(told, spoilers(again.notebook), run.notebook)
+    expect_none(told)
 
 
 @pytest.mark.lessons

@@ -86,6 +86,7 @@ def test_cgroup_v1_without_a_limit_is_no_limit(tmp_path):
     }
     machine = read(linux(tmp_path, files))
     assert machine.cpu_quota is None
+    assert readings.memory_limit(tmp_path) is None
     assert machine.memory_limit_bytes is None
     assert machine.cores_usable == 8
     assert machine.memory_available == 48 * GIB

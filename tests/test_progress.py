@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from aiinfra.teach import entries
+from aiinfra.measure import Run
+from aiinfra.results import Table
+from aiinfra.teach import entries, ledger
 from aiinfra.teach.progress import Progress, ProgressError, open_progress
 from aiinfra.teach.storage import locked
 
@@ -216,3 +218,11 @@ def test_a_task_once_passed_stays_passed(store: Progress) -> None:
     assert store.state()["checks"]["01.a"] == {
         **store.state()["checks"]["01.a"], "passed": True, "score": 1.0, "attempts": 2,
     }  # fmt: skip
+
+
+def test_ledger_keeps_the_one_column_that_its_name_names(store: Progress) -> None:
+    table = Table({"bandwidth": [2e10], "seconds": [0.1]}, {"bandwidth": "B/s", "seconds": "s"})
+    run = Run("stream", table, "measured here: a laptop", "measured")
+    assert ledger.keep("triad_bandwidth", run, store=store).value == 2e10
+    with pytest.raises(ValueError, match="name the column"):
+        ledger.keep("triad", run, store=store)

@@ -37,9 +37,17 @@ def run_tests(place: environment.Place, arguments: Sequence[str]) -> int:
     return subprocess.run(command, env=course_environment()).returncode
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise SetupError."""
+        raise mends.not_understood(message)
+
+
 def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Read the command line; what `test` does not know goes to pytest."""
-    parser = argparse.ArgumentParser(prog="bootstrap.py", allow_abbrev=False)
+    parser = Parser(prog="bootstrap.py", allow_abbrev=False)
     parser.add_argument("--constraints", default="constraints.txt", help="'' for newest releases")
     commands = parser.add_subparsers(dest="command", metavar="setup|learn|test")
     setup = commands.add_parser("setup", help="make .venv")
@@ -52,7 +60,7 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     if options.command is None:
         parser.error("say setup, learn or test")
     if rest and options.command != "test":
-        parser.error(f"{options.command} does not know {' '.join(rest)}")
+        parser.error(" ".join(rest))
     return options, rest
 
 
@@ -77,10 +85,11 @@ def interrupt(*_: object) -> NoReturn:
 
 def main(arguments: Sequence[str], root: Path) -> int:
     """Run a command; every failure is one sentence on stderr and a non-zero exit code."""
-    options, rest = parse(arguments)
-    constraints = root / options.constraints if options.constraints else None
-    place = environment.Place(root, constraints)
+    place = environment.Place(root, None)
     try:
+        options, rest = parse(arguments)
+        if options.constraints:
+            place = environment.Place(root, root / options.constraints)
         return carry_out(place, options, rest)
     except mends.SetupError as error:
         print(error, file=sys.stderr, flush=True)

@@ -3,7 +3,8 @@
 #
 # **What machine is this notebook on, and how long does one small operation on it really take?**
 #
-# *You'll do:* look at the machine under you, then time the same small jobs wrongly in three ways and rightly in one.
+# *You'll do:* look at the machine under you, then time the same small jobs wrongly in three ways
+# and rightly in one.
 #
 # *You'll learn*
 #
@@ -27,24 +28,28 @@ from aiinfra.show import Series, Span, gap, samples, sweep, timeline
 from aiinfra.teach import check, compare, learned, ledger, predict, quiz
 
 # %% [markdown]
-# Every number depends on the machine, so every lesson asks for it first. What you may *use* often differs from what the
-# hardware has: a free notebook server may have 64 processors and 500 GB of memory, and grant you one and two.
+# Every number depends on the machine, so every lesson asks for it first. What you may *use* often
+# differs from what the hardware has: a free notebook server may have 64 processors and 500 GB of
+# memory, and grant you one and two.
 
 # %%
 machine = probe()
 machine
 
 # %% [markdown]
-# An experiment that this machine can run is **measured here**. One that it cannot, because it needs a GPU, is **replayed**
-# from a run of a named device on a named day. Where no run has been recorded yet, a named **model** computes it. No number in this
-# course comes without one of these labels.
+# An experiment that this machine can run is **measured here**. One that it cannot, because it
+# needs a GPU, is **replayed** from a run of a named device on a named day. Where no run has been
+# recorded yet, a named **model** computes it. No number in this course comes without one of these
+# labels.
 #
-# A lesson asks you for a number before it shows one. A wrong guess is worth more than none: you remember the distance. Type into
-# the box and press Enter; the cells below it use your guess when you run them again.
+# A lesson asks you for a number before it shows one. A wrong guess is worth more than none: you
+# remember the distance. Type into the box and press Enter; the cells below it use your guess when
+# you run them again.
 #
 # ## Why does the first run lie?
 #
-# The subject is a sum of one million numbers. `numba.njit` marks the loop for compilation to machine code.
+# The subject is a sum of one million numbers. `numba.njit` marks the loop for compilation to
+# machine code.
 
 
 # %%
@@ -67,7 +72,8 @@ guess_first = predict(
 )
 
 # %% [markdown]
-# **Measure.** `call_series` notes how long each single call takes, in order, without any preparation.
+# **Measure.** `call_series` notes how long each single call takes, in order, without any
+# preparation.
 
 # %%
 calls = call_series(total, 20, numbers)
@@ -86,22 +92,26 @@ first_gap = compare(
 gap(first_gap, title="The first call is in another league")
 
 # %% [markdown]
-# **Explain.** The first call compiles the loop; the others only run it. Compilers are one reason of several: the first touch of
-# memory makes the system hand out pages, caches are empty, clocks are low, a GPU loads its driver. None of this is the
-# speed of the loop. A *warm-up* pays for it before the clock starts, and an honest report says so.
+# **Explain.** The first call compiles the loop; the others only run it. Compilers are one reason
+# of several: the first touch of memory makes the system hand out pages, caches are empty, clocks
+# are low, a GPU loads its driver. None of this is the speed of the loop. A *warm-up* pays for it
+# before the clock starts, and an honest report says so.
 #
-# **Change one thing.** Run the last two cells once more. `total` is compiled now. Where does the first dot go?
+# **Change one thing.** Run the last two cells once more. `total` is compiled now. Where does the
+# first dot go?
 #
 # ## Why does one run lie?
 #
-# A much shorter subject: `len` of a list. Reading a clock takes time too, like the thumb on a stopwatch.
+# A much shorter subject: `len` of a list. Reading a clock takes time too, like the thumb on a
+# stopwatch.
 
 # %%
 guess_len = predict("How long does `len` of a short list take?", unit="ns", key="00.len")
 
 # %% [markdown]
-# **Measure.** First two hundred single readings. Then `time_call`: it repeats the call between two readings until the clock's own cost no
-# longer counts, does so several times, and reports the *median* with the middle half of its samples.
+# **Measure.** First two hundred single readings. Then `time_call`: it repeats the call between
+# two readings until the clock's own cost no longer counts, does so several times, and reports the
+# *median* with the middle half of its samples.
 
 # %%
 short_list = [1, 2, 3]
@@ -110,32 +120,31 @@ honest = time_call(len, short_list)
 samples(
     readings,
     first=False,
-    reference=honest.quantity(),
     title="Two hundred single readings, none of them right",
     source=f"measured here: {machine.name}",
 )
 
 # %%
 one_reading = float(np.median(readings))
-len_gap = compare(
-    guess_len,
-    measured=honest.quantity(),
-    model=Quantity(one_reading, "s", "wrong on purpose: one reading, clock included"),
+gap(
+    compare(guess_len, measured=honest.quantity()),
+    title=f"A single reading is {one_reading / honest.median:.0f} times too long: it times the clock",
 )
-gap(len_gap, title="A single reading times the stopwatch, not the runner")
 
 # %% [markdown]
-# **Explain.** A single reading holds the clock's own cost, so it is wrong by the same amount each time, and a thousand of them are no
-# better. Repeating the call between two readings is. What is left is noise, and it goes one way: other work on the machine only
-# ever makes a run longer. The mean follows those rare runs, the median does not. Without a spread, no number
-# can be compared with another: two medians closer than their spreads are the same.
+# **Explain.** A single reading holds the clock's own cost, so it is wrong by the same amount each
+# time, and a thousand of them are no better. Repeating the call between two readings is. What is
+# left is noise, and it goes one way: other work on the machine only ever makes a run longer. The
+# mean follows those rare runs, the median does not. Without a spread, no number can be compared
+# with another: two medians closer than their spreads are the same.
 #
 # **Change one thing.** Time `sorted` on `list(range(1000))` instead. Why do both ways agree now?
 #
 # ## When is the work done?
 #
-# Much of an AI server is *asynchronous*: a call hands work over and returns at once. A GPU does that, and so does a thread. The job below
-# adds the million numbers twenty times, on another thread.
+# Much of an AI server is *asynchronous*: a call hands work over and returns at once. A GPU does
+# that, and so does a thread. The job below adds the million numbers twenty times, on another
+# thread.
 
 # %%
 guess_submit = predict(
@@ -163,7 +172,7 @@ def hand_over(repeats):
         pool.submit(job).result()  # warm-up: start the thread
         for _ in range(repeats):
             jobs = []
-            early = first_call(lambda: jobs.append(pool.submit(job)))  # noqa: B023
+            early = first_call(lambda: jobs.append(pool.submit(job)))
             rows.append({"early": early, "done": early + first_call(jobs[0].result)})
     return Table.from_rows(rows, {"early": "s", "done": "s"})
 
@@ -188,12 +197,14 @@ submit_gap = compare(
 gap(submit_gap, title="Stopping the clock too early hides all the work")
 
 # %% [markdown]
-# **Explain.** Handing over costs the same for a short job and a long one; the work shows only where someone *waits*. On a GPU, a launch
-# returns after microseconds while the kernel, the GPU's program, runs on. Whoever stops the clock there reports a bandwidth that
-# the memory does not have. The remedy is to wait, or a pair of *events*: time stamps that the GPU writes before and after
-# the kernel.
+# **Explain.** Handing over costs the same for a short job and a long one; the work shows only
+# where someone *waits*. On a GPU, a launch returns after microseconds while the kernel, the GPU's
+# program, runs on. Whoever stops the clock there reports a bandwidth that the memory does not
+# have. The remedy is to wait, or a pair of *events*: time stamps that the GPU writes before and
+# after the kernel.
 #
-# **Change one thing.** Add the size `4**15` to the list at the end of the next cell. Which line follows, and which stays at the wall?
+# **Change one thing.** Add the size `4**15` to the list at the end of the next cell. Which line
+# follows, and which stays at the wall?
 
 
 # %%
@@ -232,12 +243,13 @@ sweep(
     y=("bandwidth by that clock", "B/s"),
     wall_at=[(accelerator("h100-sxm").memory_bandwidth, "H100 memory")],
     title="Without waiting, a GPU seems faster than its own memory",
-)  # fmt: skip
+)
 
 # %% [markdown]
-# A run carries its source. The recording of `hand_over` ships with the course: ask for it, and the label changes, not the code.
-# Edit the twenty sums in `job`, run that cell and the next one, and the replay says that it is not of your code. What you measure goes into
-# your *ledger*, from which later lessons take your numbers in place of textbook values.
+# A run carries its source. The recording of `hand_over` ships with the course: ask for it, and
+# the label changes, not the code. Edit the twenty sums in `job`, run that cell and the next one,
+# and the replay says that it is not of your code. What you measure goes into your *ledger*, from
+# which later lessons take your numbers in place of textbook values.
 
 # %%
 print(clocks.source)
@@ -246,9 +258,10 @@ ledger.keep("sum_seconds", time_call(total, numbers).quantity())
 # %% [markdown]
 # ## Where this model breaks
 #
-# The median of warm runs describes warm runs. A service that starts a fresh process for each request pays the first call
-# every time, and there the honest number is the one that this lesson threw away. The median also hides the tail: a user
-# who waits for the slowest of a hundred machines waits for the 99th percentile, not for the median.
+# The median of warm runs describes warm runs. A service that starts a fresh process for each
+# request pays the first call every time, and there the honest number is the one that this lesson
+# threw away. The median also hides the tail: a user who waits for the slowest of a hundred
+# machines waits for the 99th percentile, not for the median.
 
 # %%
 tail = float(np.percentile(call_series(total, 300, numbers), 99))
@@ -273,8 +286,8 @@ learned(
 #
 # ### Exercise 1: report a series
 #
-# Write `report(calls)`: from the seconds of single calls in order, the first of which is a warm-up, return `(low, median, high)`, with low and high the
-# 25th and 75th percentile.
+# Write `report(calls)`: from the seconds of single calls in order, the first of which is a
+# warm-up, return `(low, median, high)`, with low and high the 25th and 75th percentile.
 #
 # <details><summary>Hint 1</summary>Drop the first call before anything else.</details>
 #
@@ -292,12 +305,14 @@ check("00.report", report)
 # %% [markdown]
 # ### Exercise 2: how many loops are enough?
 #
-# Reading the clock costs `clock` seconds, a call takes `call` seconds. Write `loops(call, clock, share)`: the fewest calls between two
-# readings for which the clock costs at most `share` of the calls' time.
+# Reading the clock costs `clock` seconds, a call takes `call` seconds. Write `loops(call, clock,
+# share)`: the fewest calls between two readings for which the clock costs at most `share` of the
+# calls' time.
 #
 # <details><summary>Hint 1</summary>The condition is clock ≤ share × loops × call.</details>
 #
-# <details><summary>Hint 2</summary>Solve for loops and round up; there is always at least one.</details>
+# <details><summary>Hint 2</summary>Solve for loops and round up; there is always at least
+# one.</details>
 
 
 # %%
@@ -311,11 +326,13 @@ check("00.loops", loops)
 # %% [markdown]
 # ### Exercise 3: catch a lie
 #
-# Write `too_fast(n_bytes, seconds, limit)`: does a reading claim more bytes a second than the memory's `limit` in B/s allows?
+# Write `too_fast(n_bytes, seconds, limit)`: does a reading claim more bytes a second than the
+# memory's `limit` in B/s allows?
 #
 # <details><summary>Hint 1</summary>What bandwidth does the reading claim?</details>
 #
-# <details><summary>Hint 2</summary>Compare n_bytes / seconds with limit, and return the comparison itself.</details>
+# <details><summary>Hint 2</summary>Compare n_bytes / seconds with limit, and return the
+# comparison itself.</details>
 
 
 # %%
@@ -332,9 +349,13 @@ quiz("00")
 # %% [markdown]
 # ## Further reading
 #
-# - [timeit](https://docs.python.org/3/library/timeit.html): the standard library's clock, and why it repeats.
-# - [Scientific benchmarking of parallel computing systems](https://doi.org/10.1145/2807591.2807644): twelve rules for numbers that
-#   others can trust, from people who read a great many papers.
-# - [CUDA C++ Best Practices Guide, Timing](https://docs.nvidia.com/cuda/cuda-c-best-practices-guide/#timing): CPU timers,
-#   events, and what each one sees.
-# - [The Tail at Scale](https://doi.org/10.1145/2408776.2408794): why the slowest of a hundred machines decides.
+# - [timeit](https://docs.python.org/3/library/timeit.html): the standard library's clock, and why
+#   it repeats.
+# - [Scientific benchmarking of parallel computing
+#   systems](https://doi.org/10.1145/2807591.2807644): twelve rules for numbers that others can
+#   trust, from people who read a great many papers.
+# - [CUDA C++ Best Practices Guide,
+#   Timing](https://docs.nvidia.com/cuda/cuda-c-best-practices-guide/#timing): CPU timers, events,
+#   and what each one sees.
+# - [The Tail at Scale](https://doi.org/10.1145/2408776.2408794): why the slowest of a hundred
+#   machines decides.

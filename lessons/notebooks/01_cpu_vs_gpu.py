@@ -1,9 +1,11 @@
 # %% [markdown]
 # # Race one specialist against thousands
 #
-# **When does parallelism win, and from which problem size does a GPU beat the machine under you?**
+# **When does parallelism win, and from which problem size does a GPU beat the machine under
+# you?**
 #
-# *You'll do:* draw one picture five ways on this machine, save it, and hand the same work to a GPU.
+# *You'll do:* draw one picture five ways on this machine, save it, and hand the same work to a
+# GPU.
 #
 # *You'll learn*
 #
@@ -33,18 +35,21 @@ from aiinfra.teach import check, compare, learned, ledger, predict, quiz
 
 f32 = np.float32
 machine = probe()
+# A container may grant fewer cores than it shows.
+numba.set_num_threads(min(machine.cores_usable, numba.config.NUMBA_NUM_THREADS))
 machine
 
 # %% [markdown]
 # ## How much speed hides in one CPU?
 #
-# The work is the Mandelbrot set. For each pixel `c`, repeat `z = z*z + c` and count the turns until `z` leaves a circle
-# of radius 2. A turn is some 8 floating-point operations (FLOP) and touches no memory; a pixel takes 56 turns on
-# average and stores 4 bytes. Pixels do not depend on one another.
+# The work is the Mandelbrot set. For each pixel `c`, repeat `z = z*z + c` and count the turns
+# until `z` leaves a circle of radius 2. A turn is some 8 floating-point operations (FLOP) and
+# touches no memory; a pixel takes 56 turns on average and stores 4 bytes. Pixels do not depend on
+# one another.
 #
-# A plain Python loop draws it one pixel after another. Compiled code can use everything that the table above
-# lists: *lanes*, the numbers that one SIMD instruction (single instruction, multiple data) handles at once, and
-# *cores*, the processors that work side by side.
+# A plain Python loop draws it one pixel after another. Compiled code can use everything that the
+# table above lists: *lanes*, the numbers that one SIMD instruction (single instruction, multiple
+# data) handles at once, and *cores*, the processors that work side by side.
 
 # %%
 guess_cpu = predict(
@@ -54,9 +59,10 @@ guess_cpu = predict(
 )
 
 # %% [markdown]
-# **Measure.** Three versions take one pixel at a time or, with NumPy, all live pixels at once. The fourth advances
-# `lanes` neighbours in lockstep, so that the compiler can place them in vector registers. A pixel that has left
-# keeps turning, uselessly, until its whole group has left. The fifth shares the groups out among the cores.
+# **Measure.** Three versions take one pixel at a time or, with NumPy, all live pixels at once.
+# The fourth advances `lanes` neighbours in lockstep, so that the compiler can place them in
+# vector registers. A pixel that has left keeps turning, uselessly, until its whole group has
+# left. The fifth shares the groups out among the cores.
 
 
 # %%
@@ -155,7 +161,7 @@ def cpu_ladder(width, height, limit):
         {"rung": name, "seconds": run.median, "rate": turns / run.median,
          "rate_low": turns / run.high, "rate_high": turns / run.low}
         for name, run in runs.items()
-    ]  # fmt: skip
+    ]
     return Table.from_rows(
         rows, {"seconds": "s", "rate": "turns/s", "rate_low": "turns/s", "rate_high": "turns/s"}
     )
@@ -163,7 +169,11 @@ def cpu_ladder(width, height, limit):
 
 WIDTH, HEIGHT, LIMIT = 480, 320, 200
 rungs = cpu_ladder(WIDTH, HEIGHT, LIMIT)
-ladder(rungs, label="rung", value="rate", title="Five ways to draw one picture")
+ladder(
+    [(name, rungs.quantity("rate", rung=name), "cpu") for name in rungs["rung"]],
+    title="One picture, one CPU, five speeds",
+    label="turns of the loop per second",
+)
 
 # %%
 rate = dict(zip(rungs["rung"], rungs["rate"], strict=True))
@@ -177,13 +187,15 @@ cpu_gap = compare(
 gap(cpu_gap, title="Most of this CPU is out of reach for a plain loop")
 
 # %% [markdown]
-# **Explain.** Three factors multiply: compiling removes the interpreter, then lanes and cores share what is left. The
-# model takes lanes and cores at face value, and that is its error. A group is done when its slowest lane is done; until
-# then the lanes whose pixel has left are busy with nothing.
+# **Explain.** Three factors multiply: compiling removes the interpreter, then lanes and cores
+# share what is left. The model takes lanes and cores at face value, and that is its error. A
+# group is done when its slowest lane is done; until then the lanes whose pixel has left are busy
+# with nothing.
 #
-# **Change one thing.** Narrow groups leave the arithmetic units waiting for the one result in flight, wide groups wait
-# for their slowest lane. The dashed line comes from the picture alone: the share of lanes that still have work, scaled to the
-# best measured width. Pass `limit=50` and see whether the best width moves.
+# **Change one thing.** Narrow groups leave the arithmetic units waiting for the one result in
+# flight, wide groups wait for their slowest lane. The dashed line comes from the picture alone:
+# the share of lanes that still have work, scaled to the best measured width. Pass `limit=50` and
+# see whether the best width moves.
 
 
 # %%
@@ -208,13 +220,13 @@ sweep(
     x="lanes that advance together",
     y=("turns per second", "turns/s"),
     title=f"{widths['lanes'][best]} lanes together: fewer leave units idle, more wait for the slowest",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # ## Does a program get as fast as its fastest part?
 #
-# A picture is of no use until it is saved. The program draws, colours the counts, compresses them as PNG and writes
-# a file. Only the drawing has become faster.
+# A picture is of no use until it is saved. The program draws, colours the counts, compresses them
+# as PNG and writes a file. Only the drawing has become faster.
 
 # %%
 guess_program = predict(
@@ -236,8 +248,9 @@ def save_picture(turns, path):
     Image.fromarray(pixels).save(path)
 
 
-def draw(rung, limit, out=np.zeros(WIDTH * HEIGHT, np.int32)):
+def draw(rung, limit):
     """Draw the picture with one of four versions."""
+    out = np.zeros(WIDTH * HEIGHT, np.int32)
     match rung:
         case "Python loop":
             return render_python(WIDTH, HEIGHT, limit)
@@ -279,12 +292,13 @@ program_gap = compare(
 gap(program_gap, title="Saving the file sets the limit, however fast the drawing")
 
 # %% [markdown]
-# **Explain.** The model needs one number, the share `p` of the *Python* program that is drawing. The rest keeps its time, and
-# becomes the whole program once drawing costs nothing. That is Amdahl's law: a share `p` that runs `s` times faster makes the
-# program `1 / ((1 - p) + p / s)` times faster.
+# **Explain.** The model needs one number, the share `p` of the *Python* program that is drawing.
+# The rest keeps its time, and becomes the whole program once drawing costs nothing. That is
+# Amdahl's law: a share `p` that runs `s` times faster makes the program `1 / ((1 - p) + p / s)`
+# times faster.
 #
-# **Change one thing.** The law is fitted to four points at 200 turns; the open row shows the same program at
-# `limit=20`. Predict before you try `limit=50`: is the wall higher or lower, and why?
+# **Change one thing.** The law is fitted to four points at 200 turns; the open row shows the same
+# program at `limit=20`. Predict before you try `limit=50`: is the wall higher or lower, and why?
 
 # %%
 other = draw_and_save(limit=20)
@@ -295,17 +309,18 @@ sweep(
     [Series("measured, 200 turns", draw_gain, program_gain, "cpu", source=program.source),
      Series("fitted: Amdahl", factors, law, "model", source="model: Amdahl, fitted at 200 turns"),
      Series("measured, 20 turns", other["draw"][0] / np.array(other["draw"]),
-            other["program"][0] / np.array(other["program"]), "storage")],
+            other["program"][0] / np.array(other["program"]), "cpu")],
     x=("speedup of the drawing", "x"),
     y=("speedup of the program", "x"),
     title=f"No drawing makes this program more than {fitted.limit:.0f} times faster",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # ## When does a GPU win, and when never?
 #
-# A GPU runs a thread for each pixel, 32 of them in lockstep (a *warp*), thousands of warps side by side. First the CPU
-# must *launch* the program, the *kernel*; afterwards the result crosses PCIe, the bus between them. Two jobs, one GPU:
+# A GPU runs a thread for each pixel, 32 of them in lockstep (a *warp*), thousands of warps side
+# by side. First the CPU must *launch* the program, the *kernel*; afterwards the result crosses
+# PCIe, the bus between them. Two jobs, one GPU:
 #
 # - the picture: 450 FLOP for each pixel, 4 bytes to bring back;
 # - `saxpy`, `y = a*x + y`: 2 FLOP an element; 8 bytes travel there and 4 back.
@@ -326,9 +341,10 @@ guess_saxpy = predict(
 )
 
 # %% [markdown]
-# **Measure.** The loop from above as a `numba.cuda` kernel, in which a thread computes its own index and checks it, and as
-# the body of a CuPy `ElementwiseKernel`, which brings both along. Where there is no GPU and no recording, the model
-# `mandelbrot_model` stands in, and the figure says so.
+# **Measure.** The loop from above as a `numba.cuda` kernel, in which a thread computes its own
+# index and checks it, and as the body of a CuPy `ElementwiseKernel`, which brings both along.
+# Where there is no GPU and no recording, the model `mandelbrot_model` stands in, and the figure
+# says so.
 
 
 # %%
@@ -395,11 +411,11 @@ def gpu_mandelbrot(heights, limit):
         out = cp.empty(size[0] * height, np.int32)
         by_numba = mandelbrot_numba[-(-out.size // 256), 256]
         for route, draw in {
-            "CuPy": lambda: elementwise(*size, out),  # noqa: B023
-            "numba.cuda": lambda: by_numba(out, *size),  # noqa: B023
+            "CuPy": lambda: elementwise(*size, out),
+            "numba.cuda": lambda: by_numba(out, *size),
         }.items():
             kernel = time_call(draw, device="gpu").median
-            whole = time_call(lambda: (draw(), out.get())).median  # noqa: B023
+            whole = time_call(lambda: (draw(), out.get())).median
             rows.append({"route": route, "pixels": out.size, "kernel": kernel, "seconds": whole})
     return Table.from_rows(rows, {"kernel": "s", "seconds": "s"})
 
@@ -421,42 +437,46 @@ on_cpu, on_gpu = cpu_mandelbrot(heights, LIMIT), gpu_mandelbrot(heights, LIMIT)
 pixels, fastest = on_cpu["pixels"], on_gpu.table.where(route=on_gpu["route"][0])
 meets = offload.crossing(pixels, on_cpu["seconds"], fastest["seconds"])
 sweep(
-    [Series("all CPU cores", pixels, on_cpu["seconds"], "cpu", source=on_cpu.source),
+    [Series("CPU", pixels, on_cpu["seconds"], "cpu", source=on_cpu.source),
      Series("GPU, launch to copy", pixels, fastest["seconds"], "gpu", source=on_gpu.source),
      Series("GPU kernel alone", pixels, fastest["kernel"], "gpu")],
     x=("pixels in the picture", ""),
     y=("time", "s"),
     title="The GPU pays a fixed price once, then hardly anything for each pixel",
-)  # fmt: skip
+)
 
 # %%
 pixel = offload.Workload(flop=56 * 8, memory_bytes=4, bytes_out=4)
 gpu_flops = device.peaks["fp32"] / 2 * 8 / INSTRUCTIONS
 gpu = offload.Machine(gpu_flops, device.memory_bandwidth, launch.value, bus.bandwidth_per_direction)
-cpu = offload.Machine(8 * rate["+ all cores"], inf, on_cpu["seconds"][0])
+one_core = offload.Machine(8 * rate["+ SIMD lanes"], inf, overhead=0)
 pixels_gap = compare(
     guess_pixels,
     measured=Quantity(meets, "pixels", f"{on_cpu.source}; {on_gpu.source}"),
-    model=Quantity(offload.break_even(pixel, cpu, gpu), "pixels", "model: two straight lines"),
+    model=Quantity(offload.break_even(pixel, one_core, gpu), "pixels", "model: launch or one core"),
 )
 gap(pixels_gap, title="The trip to the GPU costs less than a thumbnail")
 
 # %%
-@numba.njit(parallel=True)
 def saxpy(a, x, y):
-    """y = a*x + y on all cores."""
+    """Add a*x to y."""
     for i in prange(x.size):
         y[i] = a * x[i] + y[i]
 
 
+saxpy_one_core, saxpy_all_cores = numba.njit(saxpy), numba.njit(parallel=True)(saxpy)
+
+
 @experiment(needs="cpu")
 def cpu_saxpy(sizes):
-    """Time saxpy on all cores, and a plain copy: the first leg of a trip to the GPU."""
+    """Time saxpy on one core or all, whichever is faster, and a plain copy."""
     rows = []
     for size in sizes:
         x, y = np.ones(size, f32), np.ones(size, f32)
-        run, copy = time_call(saxpy, f32(0.5), x, y), time_call(np.copyto, y, x)
-        rows.append({"elements": size, "seconds": run.median, "copy": copy.median})
+        ways = [time_call(way, f32(0.5), x, y) for way in (saxpy_one_core, saxpy_all_cores)]
+        seconds = min(way.median for way in ways)
+        copy = time_call(np.copyto, y, x).median  # the first leg of a trip to the GPU
+        rows.append({"elements": size, "seconds": seconds, "copy": copy})
     return Table.from_rows(rows, {"seconds": "s", "copy": "s"})
 
 
@@ -469,7 +489,7 @@ def saxpy_model(sizes):
         {"place": place, "elements": size,
          "seconds": offload.offload_time(size, work, replace(gpu, link=rate)).seconds}
         for place, rate in rates.items() for size in sizes
-    ]  # fmt: skip
+    ]
     return Table.from_rows(rows, {"seconds": "s"}), f"{device.name}, {bus.name}, this CPU's copies"
 
 
@@ -504,13 +524,13 @@ sizes = [4**k for k in range(5, 13)]
 vectors = cpu_saxpy(sizes)
 trips = gpu_saxpy(sizes)
 sweep(
-    [Series("CPU, all cores", sizes, vectors["seconds"], "cpu", source=vectors.source)]
+    [Series("CPU", sizes, vectors["seconds"], "cpu", source=vectors.source)]
     + [Series(f"GPU, {place}", sizes, trips.table.where(place=place)["seconds"], "gpu",
               source=trips.source) for place in dict.fromkeys(trips["place"])],
     x=("elements in each vector", ""),
     y=("time", "s"),
     title="Where the vectors live decides the race, not who computes",
-)  # fmt: skip
+)
 
 # %%
 bandwidth = Quantity(12 * sizes[-1] / vectors["seconds"][-1], "B/s", vectors.source)
@@ -524,12 +544,14 @@ saxpy_gap = compare(
 gap(saxpy_gap, title="Sending the vectors costs more than using them")
 
 # %% [markdown]
-# **Explain.** One lane of the GPU is slower than one core of yours: each instruction waits four cycles for the one before it. The
-# picture wins because thousands of lanes hide those waits. saxpy loses before the GPU starts: the CPU reads *and* writes every
-# byte of an ordinary array to bring it into *pinned* memory, which the GPU may read, and that is as much traffic as the work itself. A
-# single chain, in which every step needs the last, never wins: thousands of lanes idle.
+# **Explain.** One lane of the GPU is slower than one core of yours: each instruction waits four
+# cycles for the one before it. The picture wins because thousands of lanes hide those waits.
+# saxpy loses before the GPU starts: the CPU reads *and* writes every byte of an ordinary array to
+# bring it into *pinned* memory, which the GPU may read, and that is as much traffic as the work
+# itself. A single chain, in which every step needs the last, never wins: thousands of lanes idle.
 #
-# **Change one thing.** Move arithmetic per byte, size and link, and watch the crossing come and go.
+# **Change one thing.** Move arithmetic per byte, size and link, and watch the crossing come and
+# go.
 
 
 # %%
@@ -540,7 +562,8 @@ def trip_work(flop_per_byte):
 
 def cpu_time(elements, flop_per_byte):
     """Seconds on this CPU."""
-    one = offload.offload_time(1, trip_work(flop_per_byte), replace(cpu, bandwidth=bandwidth.value))
+    all_cores = offload.Machine(8 * rate["+ all cores"], bandwidth.value, vectors["seconds"][0])
+    one = offload.offload_time(1, trip_work(flop_per_byte), all_cores)
     return one.overhead + elements * one.compute
 
 
@@ -549,7 +572,7 @@ def gpu_parts(elements, flop_per_byte, link_slug):
     rate = inf if link_slug == "none" else link(link_slug).bandwidth_per_direction
     one = offload.offload_time(1, trip_work(flop_per_byte), replace(gpu, link=rate))
     return {"launch": one.overhead, "transfer": elements * one.transfer,
-            "compute": elements * one.compute}  # fmt: skip
+            "compute": elements * one.compute}
 
 
 break_even_figure(cpu_time, gpu_parts, elements=1e6, flop_per_byte=2 / 12, link="pcie-5-x16")
@@ -557,16 +580,18 @@ break_even_figure(cpu_time, gpu_parts, elements=1e6, flop_per_byte=2 / 12, link=
 # %%
 buses = ["pcie-3-x16", "pcie-4-x16", "pcie-5-x16", "pcie-6-x16", "nvlink-c2c"]
 choices = [(slug, link(slug).name) for slug in buses] + [("none", "data already on the GPU")]
-break_even_explorer(cpu_time, gpu_parts, links=choices)
+break_even_explorer(cpu_time, gpu_parts, links=choices, flop_per_byte=10, link="pcie-5-x16")
 
 # %% [markdown]
 # ## Where this model breaks
 #
-# - Amdahl's share belongs to one problem: fitted at 200 turns, the law misses the program at 20 turns in the figure above
-#   by a factor, since less drawing leaves saving a larger share.
-# - The GPU model runs every loop at the full issue rate and every link at its rated speed. Real kernels reach 60-95 % of that, and a
-#   launch from Python costs several times what the CUDA runtime takes.
-# - Nothing overlaps. With streams, copies and kernels run side by side and hide up to half the trip.
+# - Amdahl's share belongs to one problem: fitted at 200 turns, the law misses the program at 20
+#   turns in the figure above by a factor, since less drawing leaves saving a larger share.
+# - The GPU model runs every loop at the full issue rate and every link at its rated speed. Real
+#   kernels reach 60-95 % of that, and a launch from Python costs several times what the CUDA
+#   runtime takes.
+# - Nothing overlaps. With streams, copies and kernels run side by side and hide up to half the
+#   trip.
 #
 # ## You learned
 
@@ -588,12 +613,15 @@ learned(
 #
 # ### Exercise 1: how fast must the part be?
 #
-# Write `needed_factor(share, target)`: a share of a program's time may be sped up. By what factor, so that the whole program
-# becomes `target` times faster? Return `None` where no factor is enough.
+# Write `needed_factor(share, target)`: a share of a program's time may be sped up. By what
+# factor, so that the whole program becomes `target` times faster? Return `None` where no factor
+# is enough.
 #
-# <details><summary>Hint 1</summary>Write down Amdahl's law and solve it for <code>s</code>.</details>
+# <details><summary>Hint 1</summary>Write down Amdahl's law and solve it for
+# <code>s</code>.</details>
 #
-# <details><summary>Hint 2</summary>The time left for the part is 1/target - (1 - share). What if that is zero or less?</details>
+# <details><summary>Hint 2</summary>The time left for the part is 1/target - (1 - share). What if
+# that is zero or less?</details>
 
 
 # %%
@@ -607,12 +635,15 @@ check("01.needed_factor", needed_factor)
 # %% [markdown]
 # ### Exercise 2: are square warps better?
 #
-# A warp may cover 32 pixels of a row, or a tile 8 wide and 4 high. Write `tile_efficiency(turns, wide, high)`: the share of lanes with work
-# when each tile of the 2-D array `turns` advances in lockstep. Tiles divide the array evenly.
+# A warp may cover 32 pixels of a row, or a tile 8 wide and 4 high. Write `tile_efficiency(turns,
+# wide, high)`: the share of lanes with work when each tile of the 2-D array `turns` advances in
+# lockstep. Tiles divide the array evenly.
 #
-# <details><summary>Hint 1</summary>Reshape to (rows of tiles, high, columns of tiles, wide).</details>
+# <details><summary>Hint 1</summary>Reshape to (rows of tiles, high, columns of tiles,
+# wide).</details>
 #
-# <details><summary>Hint 2</summary>Useful turns are the sum of all. Spent turns are the tiles' maxima, summed, times wide times high.</details>
+# <details><summary>Hint 2</summary>Useful turns are the sum of all. Spent turns are the tiles'
+# maxima, summed, times wide times high.</details>
 
 
 # %%
@@ -626,12 +657,14 @@ check("01.tile_efficiency", tile_efficiency)
 # %% [markdown]
 # ### Exercise 3: is it worth the trip?
 #
-# Write `gpu_wins_from(cpu_fixed, cpu_each, gpu_fixed, gpu_each)`: seconds to start and seconds an element on either side. Return the number of elements
-# from which on the GPU is faster: 0 if it always is, `None` if it never stays faster.
+# Write `gpu_wins_from(cpu_fixed, cpu_each, gpu_fixed, gpu_each)`: seconds to start and seconds an
+# element on either side. Return the number of elements from which on the GPU is faster: 0 if it
+# always is, `None` if it never stays faster.
 #
 # <details><summary>Hint 1</summary>Both times are straight lines. Where do they cross?</details>
 #
-# <details><summary>Hint 2</summary>Compare the slopes first: a GPU that costs more an element loses in the end, wherever it starts.</details>
+# <details><summary>Hint 2</summary>Compare the slopes first: a GPU that costs more an element
+# loses in the end, wherever it starts.</details>
 
 
 # %%
@@ -648,9 +681,13 @@ quiz("01")
 # %% [markdown]
 # ## Further reading
 #
-# - [Amdahl 1967](https://doi.org/10.1145/1465482.1465560): three pages that still decide what is worth speeding up.
-# - [Gustafson 1988](https://doi.org/10.1145/42411.42415): the reply: given a bigger machine, people solve bigger problems.
-# - [An Even Easier Introduction to CUDA](https://developer.nvidia.com/blog/even-easier-introduction-cuda/): the same kind of
+# - [Amdahl 1967](https://doi.org/10.1145/1465482.1465560): three pages that still decide what is
+#   worth speeding up.
+# - [Gustafson 1988](https://doi.org/10.1145/42411.42415): the reply: given a bigger machine,
+#   people solve bigger problems.
+# - [An Even Easier Introduction to
+#   CUDA](https://developer.nvidia.com/blog/even-easier-introduction-cuda/): the same kind of
 #   kernel, written in C++.
-# - [How to Optimize Data Transfers in CUDA](https://developer.nvidia.com/blog/how-optimize-data-transfers-cuda-cc/): pinned and
+# - [How to Optimize Data Transfers in
+#   CUDA](https://developer.nvidia.com/blog/how-optimize-data-transfers-cuda-cc/): pinned and
 #   pageable memory, measured.

@@ -107,7 +107,8 @@ def examine_kinds() -> list[Kind]:
     for name, what in KINDS.items():
         reason = "AIINFRA_REPLAY asks for replays" if replay_asked() else why_not_live(name)
         mode = "live" if reason is None else stand_in(needs.get(name, []))
-        found.append(Kind(name, what, mode, reason or ""))
+        note = " (no recording of it yet)" if mode == "modelled" else ""
+        found.append(Kind(name, what, mode, f"{reason}{note}" if reason else ""))
     return found
 
 

@@ -48,15 +48,12 @@ def setup_place(source: Source) -> int:
 
 
 def badges(source: Source, repository: str) -> str:
-    """The two launch badges of one notebook."""
+    """The two launch badges, in words: a picture would be fetched each time a page is shown."""
     path = f"{'labs' if source.is_lab else 'notebooks'}/{source.stem}.ipynb"
     slug = repository.removeprefix("https://github.com/")
     colab = f"https://colab.research.google.com/github/{slug}/blob/main/{path}"
     binder = f"https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/{path}"
-    return (
-        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        f"({colab}) [![Launch on Binder](https://mybinder.org/badge_logo.svg)]({binder})"
-    )
+    return f"Open this notebook in [Google Colab]({colab}) or on [Binder]({binder})."
 
 
 def gpu_line(source: Source) -> str:

@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
     @property
     def stamp(self) -> Path:
-        """What the environment was made from; `complete` only once everything is in."""
+        """The file that tells what the environment was made from and how far that went."""
         return self.venv / "aiinfra-setup.json"
 
 
@@ -80,7 +80,7 @@ def torch_build() -> tuple[str, str, list[str]]:
         return "cpu", "CPU build, about 100 MB", []
     if answers(TORCH_CPU_INDEX + "/torch/"):
         return "cpu", "CPU build, about 200 MB", ["--extra-index-url", TORCH_CPU_INDEX]
-    return "cpu", "the CPU build where your package index has it, else up to 3 GB", []
+    return "cpu", "200 MB, or 3 GB where only the CUDA build is to be had", []
 
 
 def fingerprint(place: Place) -> str:
@@ -106,13 +106,13 @@ def read_extras(place: Place) -> set[str]:
     return {str(extra) for extra in held} if isinstance(held, list) else set()
 
 
-def write_stamp(place: Place, extras: set[str], complete: bool) -> None:
-    """Note the state of the environment, atomically."""
+def write_stamp(place: Place, extras: set[str], stage: str) -> None:
+    """Note the state of the environment ("making", "filling", "complete"), atomically."""
     state = {
         "root": str(place.root.resolve()),
         "extras": sorted(extras),
         "inputs": fingerprint(place),
-        "complete": complete,
+        "stage": stage,
     }
     scratch = place.stamp.with_suffix(".new")
     scratch.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
@@ -122,15 +122,15 @@ def write_stamp(place: Place, extras: set[str], complete: bool) -> None:
 def is_ready(place: Place, extras: set[str]) -> bool:
     """Whether the environment holds these extras and was made from the files as they are now."""
     stamp = read_stamp(place)
-    same = bool(stamp.get("complete")) and stamp.get("inputs") == fingerprint(place)
+    same = stamp.get("stage") == "complete" and stamp.get("inputs") == fingerprint(place)
     return same and place.python.exists() and extras <= read_extras(place)
 
 
 def is_usable(place: Place) -> bool:
     """Whether pip can go on in the environment as it stands: right place, right Python, pip."""
     stamp, here = read_stamp(place), str(place.root.resolve())
-    if stamp.get("root", here) != here:
-        return False  # the folder was moved or copied: its scripts point elsewhere
+    if stamp.get("root", here) != here or stamp.get("stage") == "making":
+        return False  # moved or copied, so that its scripts point elsewhere; or without a whole pip
     probe = "import sys, pip; print(*sys.version_info[:2])"
     try:
         done = subprocess.run(
@@ -145,7 +145,7 @@ def is_usable(place: Place) -> bool:
     version = [int(part) for part in re.findall(r"\d+", done.stdout)]
     if done.returncode or mends.version_problem(version):
         return False
-    return bool(stamp.get("complete")) or version == list(sys.version_info[:2])
+    return stamp.get("stage") == "complete" or version == list(sys.version_info[:2])
 
 
 def child_environment() -> dict[str, str]:
@@ -188,14 +188,18 @@ def make_venv(place: Place) -> None:
         raise mends.venv_missing(sys.version_info)
     if place.venv.is_symlink() or place.venv.is_file():
         place.venv.unlink()
-    command = [sys.executable, "-m", "venv", "--clear", str(place.venv)]
+    elif place.venv.exists():
+        shutil.rmtree(str(place.venv))
+    place.venv.mkdir()
+    write_stamp(place, set(), "making")
+    command = [sys.executable, "-m", "venv", str(place.venv)]
     code, said = run_quietly(command if own_pip else [*command, "--without-pip"])
     if code == 0 and not own_pip:  # Debian without python3-venv: the system's pip puts one in
         pip = [sys.executable, "-m", "pip", "--python", str(place.python), "install", "pip"]
         code, said = run_quietly(pip)
     if code:
         raise mends.pip_problem(place.root, place.log, "pip for .venv", said)
-    write_stamp(place, set(), complete=False)
+    write_stamp(place, set(), "filling")
 
 
 def pip_install(place: Place, what: str, arguments: Sequence[str]) -> None:
@@ -238,11 +242,11 @@ def set_up(place: Place, extras: set[str]) -> None:
         print(f"{verb} with Python {platform.python_version()}", flush=True)
         make_venv(place)
     wanted = extras | read_extras(place)
-    write_stamp(place, wanted, complete=False)
+    write_stamp(place, wanted, "filling")
     pip_install(place, f"torch ({description})", ["setuptools>=77", TORCH, *options])
     project = ["--no-build-isolation", "-e", f"{place.root}[{','.join(sorted(wanted))}]"]
     pip_install(place, "JupyterLab, numba and the course (about 200 MB)", project)
-    write_stamp(place, wanted, complete=True)
+    write_stamp(place, wanted, "complete")
     if build == "cuda":
         print(
             f"NVIDIA GPU found: `.venv/bin/python -m pip install -e '.[{gpu_extra()}]'` lets the "

@@ -36,6 +36,14 @@ def version_problem(version: Sequence[int]) -> str | None:
     )
 
 
+def not_understood(words: str) -> SetupError:
+    """The error for a command line that says something else."""
+    return SetupError(
+        f"Not understood ({words}): `make learn` takes ARGS=--no-browser and "
+        'ARGS="--port 9999", `make test` takes what pytest takes.'
+    )
+
+
 def venv_missing(version: Sequence[int]) -> SetupError:
     """The error for a Python that can neither make an environment nor put pip into one."""
     name = "python{}.{}".format(*version[:2])
@@ -91,7 +99,8 @@ def pip_problem(root: Path, log: Path, what: str, said: str, logged: str = "") -
             f"pip could not fetch {what}, because this network's certificate is not trusted: set "
             f"PIP_CERT to your organisation's certificate file, then {AGAIN}."
         )
-    if re.search(NETWORK, said) or ("No matching" in said and re.search(NETWORK, logged)):
+    unfound = re.search("No matching distribution|ResolutionImpossible", said)
+    if re.search(NETWORK, said) or (unfound and re.search(NETWORK, logged)):
         return SetupError(
             f"No network: pip could not fetch {what} (details in {log}); connect, or set "
             f"HTTPS_PROXY, then {AGAIN}; it goes on from here."

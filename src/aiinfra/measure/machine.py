@@ -91,6 +91,13 @@ class Machine:
             ("Running in", self.host + (", in a container" if self.container else "")),
         ]
 
+    def __str__(self) -> str:
+        return "\n".join(f"{label + ':':<26}{text}" for label, text in self.summary())
+
+    def _repr_markdown_(self) -> str:
+        rows = [f"| {label} | {text} |" for label, text in self.summary()]
+        return "\n".join(["| this machine | |", "|---|---|", *rows])
+
     def _data_caches(self) -> list[Cache]:
         return [cache for cache in self.caches if cache.kind != "instruction"]
 

@@ -9,12 +9,13 @@ from aiinfra.results import Quantity
 from aiinfra.show.canvas import HouseAxes, finish, house_rc, new_axes, write
 from aiinfra.show.layout import spread_out, text_size, wrap
 from aiinfra.show.marks import leader
-from aiinfra.show.style import INK, TEXT, known_kind
-from aiinfra.show.timelines import block, write_on
-from aiinfra.show.words import join_sources, sentence
+from aiinfra.show.strokes import block
+from aiinfra.show.style import INK, MARGIN, WIDTH, known_kind
+from aiinfra.show.timelines import write_on
+from aiinfra.show.words import join_sources, percent, sentence
 from aiinfra.units import format_quantity
 
-BAR, TOTAL_ROOM, NAME_ROOM = 0.5, 1.15, 1.35  # inches
+BAR, KEY, NAME_ROOM = 0.5, 0.25, 1.35  # inches
 Part = tuple[str, Quantity | float, str]  # label, how much, kind
 
 
@@ -40,9 +41,15 @@ class Piece:
         return text_size(self.words, bold=True)[0] + 0.12 <= self.width
 
 
-def breakdown(parts: Sequence[Part] | Mapping[str, Sequence[Part]], title: str, *,
-              unit: str = "", source: str = "", same_width: bool = False,
-              alt: str | None = None) -> HouseAxes:  # fmt: skip
+def breakdown(
+    parts: Sequence[Part] | Mapping[str, Sequence[Part]],
+    title: str,
+    *,
+    unit: str = "",
+    source: str = "",
+    same_width: bool = False,
+    alt: str | None = None,
+) -> HouseAxes:
     """Draw parts (label, quantity, kind) as one stacked bar, or several from a mapping by name.
 
     Bars share one scale, or each fills the width with ``same_width=True``. Every part is named
@@ -50,20 +57,22 @@ def breakdown(parts: Sequence[Part] | Mapping[str, Sequence[Part]], title: str, 
     at the right. Plain numbers are in ``unit``. Raises ``ValueError`` for negative parts.
     """
     bars = dict(parts) if isinstance(parts, Mapping) else {"": parts}
-    unit = next((p[1].unit for b in bars.values() for p in b if isinstance(p[1], Quantity)), unit)
+    known = [p[1] for bar in bars.values() for p in bar if isinstance(p[1], Quantity)]
+    unit = known[0].unit if known else unit
     names = {name: wrap(name, NAME_ROOM) for name in bars}
     left = max(text_size(text)[0] for text in names.values()) + 0.12 if any(names) else 0.0
     wholes = {name: _whole(name, bar) for name, bar in bars.items()}
-    right = max(text_size(format_quantity(w, unit), bold=True)[0] for w in wholes.values()) + 0.12
-    width = new_axes("", "", 1, left=left, right=right).size[0]
-    longest = max(wholes.values())
-    drawn = {name: _pieces(bar, width if same_width else width * wholes[name] / longest, unit)
-             for name, bar in bars.items()}  # fmt: skip
-    below = {name: _band(pieces, width) for name, pieces in drawn.items()}
-    height = sum(BAR + band + 0.16 for band in below.values())
-    sources = [p[1].source for b in bars.values() for p in b if isinstance(p[1], Quantity)]
-    axes = new_axes(title, join_sources([*sources, source]), height, left=left, right=right,
-                    above=0.14, below=0.0)  # fmt: skip
+    totals = {name: format_quantity(whole, unit) for name, whole in wholes.items()}
+    right = max(text_size(text, bold=True)[0] for text in totals.values()) + 0.12
+    width = WIDTH - 2 * MARGIN - left - right
+    drawn = {}
+    for name, bar in bars.items():
+        share = 1.0 if same_width else wholes[name] / max(wholes.values())
+        drawn[name] = _pieces(bar, width * share, unit)
+    below = {name: _band(pieces, width) + 0.16 for name, pieces in drawn.items()}
+    height = sum(BAR + band for band in below.values())
+    sources = join_sources([*(q.source for q in known), source])
+    axes = new_axes(title, sources, height, left=left, right=right, above=0.14, below=0.0)
     axes.set(xlim=(0, width), ylim=(0, height), xticks=[], yticks=[])
     axes.spines["bottom"].set_visible(False)
     with house_rc():
@@ -71,10 +80,9 @@ def breakdown(parts: Sequence[Part] | Mapping[str, Sequence[Part]], title: str, 
         for name, pieces in drawn.items():
             base -= BAR
             write(axes, -left, base + BAR / 2, names[name])
-            _draw_bar(axes, pieces, base, width)
-            end = max(piece.left + piece.width for piece in pieces)
-            write(axes, end + 0.1, base + BAR / 2, format_quantity(wholes[name], unit), bold=True)
-            base -= below[name] + 0.16
+            end = _draw_bar(axes, pieces, base, width)
+            write(axes, end + 0.1, base + BAR / 2, totals[name], bold=True)
+            base -= below[name]
     return finish(axes, alt or describe(bars, title, unit))
 
 
@@ -83,22 +91,21 @@ def describe(bars: Mapping[str, Sequence[Part]], title: str, unit: str) -> str:
     said = []
     for name, bar in bars.items():
         whole = _whole(name, bar)
-        items = [f"{label} {format_quantity(float(value), unit)} ({percent(float(value) / whole)})"
-                 for label, value, _ in bar]  # fmt: skip
+        items = [
+            f"{label} {format_quantity(float(value), unit)} ({percent(float(value) / whole)})"
+            for label, value, _ in bar
+        ]
         head = f"{name}: " if name else ""
         said.append(f"{head}{format_quantity(whole, unit)} in all: {', '.join(items)}")
     return sentence(title, *said)
 
 
-def percent(share: float) -> str:
-    """Write a share of the whole: "34 %", "0.4 %"."""
-    return f"{share * 100:.0f} %" if share >= 0.0095 else f"{share * 100:.2g} %"
-
-
 def _whole(name: str, bar: Sequence[Part]) -> float:
     values = [float(value) for _, value, _ in bar]
     if not values or min(values) < 0 or sum(values) <= 0:
-        raise ValueError(f"the parts of {name or 'a breakdown'} must be positive and sum to more than 0")
+        raise ValueError(
+            f"the parts of {name or 'a breakdown'} must be positive and sum to more than 0"
+        )
     return sum(values)
 
 
@@ -115,38 +122,65 @@ def _pieces(bar: Sequence[Part], width: float, unit: str) -> list[Piece]:
 
 
 def _outside(pieces: Sequence[Piece]) -> list[Piece]:
-    return [piece for piece in pieces if not piece.inside or piece.words.count("\n") > 1]
+    return [p for p in pieces if p.value > 0 and (not p.inside or p.words.count("\n") > 1)]
 
 
-def _rows(outside: Sequence[Piece], width: float) -> list[list[Piece]]:
-    """Deal the labels that stand under a bar into rows none of which is wider than the figure."""
-    rows: list[list[Piece]] = [[]]
-    for piece in outside:
-        used = sum(text_size(p.words)[0] + 0.2 for p in rows[-1])
-        if rows[-1] and used + text_size(piece.words)[0] > width:
-            rows.append([])
-        rows[-1].append(piece)
-    return rows if outside else []
+def _one_row(outside: Sequence[Piece], width: float) -> bool:
+    return sum(text_size(piece.words)[0] + 0.16 for piece in outside) <= width + 0.16
+
+
+def _key(outside: Sequence[Piece], width: float) -> list[list[tuple[float, Piece]]]:
+    """Deal labels that have no room for leader lines into rows of a key, in the bar's order."""
+    column = min(width, max(text_size(_line(piece))[0] for piece in outside) + 0.55)
+    each = max(1, int((width + 0.3) // column))
+    return [
+        [(i * column, piece) for i, piece in enumerate(outside[start : start + each])]
+        for start in range(0, len(outside), each)
+    ]
+
+
+def _line(piece: Piece) -> str:
+    return f"{piece.label} {piece.words.rsplit(chr(10), 1)[-1]}"
 
 
 def _band(pieces: Sequence[Piece], width: float) -> float:
     """Inches needed under a bar for the labels that do not fit into it."""
-    rows = _rows(_outside(pieces), width)
-    return sum(max(text_size(p.words)[1] for p in row) + 0.16 for row in rows)
+    outside = _outside(pieces)
+    if not outside:
+        return 0.0
+    if _one_row(outside, width):
+        return max(text_size(piece.words)[1] for piece in outside) + 0.16
+    return len(_key(outside, width)) * KEY + 0.1
 
 
-def _draw_bar(axes: HouseAxes, pieces: Sequence[Piece], base: float, width: float) -> None:
+def _draw_bar(axes: HouseAxes, pieces: Sequence[Piece], base: float, width: float) -> float:
+    """Draw one bar with its labels; return where it ends."""
+    end = max(piece.left + piece.width for piece in pieces)
     outside = _outside(pieces)
     for piece in pieces:
-        block(axes, piece.left, base, max(piece.width, 0.012), BAR, piece.kind)
-        if piece not in outside:
+        if piece.value > 0:
+            block(axes, piece.left, base, max(piece.width, 0.012), BAR, piece.kind)
+        if piece not in outside and piece.value > 0:
             write_on(axes, piece.middle, base + BAR / 2, piece.words, piece.kind)
-    top = base
-    for row in _rows(outside, width):
-        sizes = [text_size(piece.words)[0] for piece in row]
-        middles = spread_out([piece.middle for piece in row], sizes, 0, width, gap=0.16)
-        for piece, middle in zip(row, middles, strict=True):
-            leader(axes, (piece.middle, base), (middle, top - 0.12))
-            write(axes, middle, top - 0.14, piece.words, ha="center", va="top",
-                  colour=INK[piece.kind] or TEXT, multialignment="center")  # fmt: skip
-        top -= max(text_size(piece.words)[1] for piece in row) + 0.16
+    if not _one_row(outside, width):
+        for i, row in enumerate(_key(outside, width)):
+            for x, piece in row:
+                y = base - 0.1 - (i + 0.5) * KEY
+                block(axes, x, y - 0.08, 0.2, 0.16, piece.kind)
+                write(axes, x + 0.27, y, wrap(_line(piece), width - 0.3), colour=INK[piece.kind])
+        return end
+    sizes = [text_size(piece.words)[0] for piece in outside]
+    middles = spread_out([piece.middle for piece in outside], sizes, 0, width, gap=0.16)
+    for piece, middle in zip(outside, middles, strict=True):
+        leader(axes, (piece.middle, base), (middle, base - 0.12))
+        write(
+            axes,
+            middle,
+            base - 0.14,
+            piece.words,
+            ha="center",
+            va="top",
+            colour=INK[piece.kind],
+            multialignment="center",
+        )
+    return end

@@ -7,96 +7,47 @@ folder to save it in.
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib import rc_context, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
+from aiinfra.show.axes import HouseAxes as HouseAxes
 from aiinfra.show.layout import text_size, wrap
 from aiinfra.show.placing import Box
 from aiinfra.show.style import (
-    DPI, FONT, GRID, LABEL_SIZE, MARGIN, MUTED, RULE, SOURCE_SIZE, TEXT, TICK_SIZE, TITLE_SIZE,
+    DPI,
+    FONT,
+    GRID,
+    LABEL_SIZE,
+    MARGIN,
+    MUTED,
+    RULE,
+    SOURCE_SIZE,
+    TEXT,
+    TICK_SIZE,
+    TITLE_SIZE,
     WIDTH,
-)  # fmt: skip
-
-SHOWN_DPI = 100  # pixels of a page for each inch of a figure
+)
 
 
-class HouseAxes(Axes):
-    """Axes that carry their title, alternative text and source line, and show themselves."""
-
-    title_text: str = ""
-    alt: str = ""
-    source_line: str = ""
-
-    @property
-    def size(self) -> tuple[float, float]:
-        """Width and height of the drawing area in inches."""
-        box, (width, height) = self.get_position(), self.figure.get_size_inches()
-        return float(box.width * width), float(box.height * height)
-
-    def png(self, dpi: float = DPI, compress_level: int = 9) -> bytes:
-        """Draw the whole figure and return it as PNG bytes with the alternative text inside."""
-        canvas = self.get_figure(root=True).canvas  # type: ignore[union-attr]
-        canvas.figure.set_dpi(dpi)
-        canvas.draw()
-        return encode(canvas.buffer_rgba(), self.alt, compress_level)  # type: ignore[attr-defined]
-
-    def html(self, dpi: float = DPI, compress_level: int = 9) -> str:
-        """Return the figure as an ``<img>`` with its alternative text."""
-        return img(self.png(dpi, compress_level), self.alt, self.figure.get_size_inches())
-
-    def __repr__(self) -> str:
-        return f"{self.alt} [{self.source_line}]" if self.alt else super().__repr__()
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Offer HTML first: notebooks drop the alternative text of a bare PNG."""
-        picture = self.png()
-        shape = self.get_figure(root=True).get_size_inches()  # type: ignore[union-attr]
-        width, height = (round(side * SHOWN_DPI) for side in shape)
-        bundle = {
-            "text/html": img(picture, self.alt, shape),
-            "image/png": base64.b64encode(picture).decode("ascii"),
-            "text/plain": repr(self),
-        }
-        return bundle, {"image/png": {"alt": self.alt, "width": width, "height": height}}
-
-
-def encode(pixels: Any, alt: str, compress_level: int) -> bytes:
-    """Compress RGBA pixels to PNG without the alpha channel (the page is white)."""
-    out, info = io.BytesIO(), PngInfo()
-    info.add_itxt("Description", alt)
-    picture = Image.fromarray(np.asarray(pixels)[:, :, :3])
-    if compress_level > 6:  # a file to keep: 256 colours are plenty and take a third of the room
-        picture = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    picture.save(out, "png", compress_level=compress_level, pnginfo=info)
-    return out.getvalue()
-
-
-def img(picture: bytes, alt: str, inches: Any) -> str:
-    """Return PNG bytes as an ``<img>`` that never grows beyond the page."""
-    data = base64.b64encode(picture).decode("ascii")
-    width, height = (round(float(side) * SHOWN_DPI) for side in inches)
-    return (
-        f'<img alt="{html.escape(alt, quote=True)}" width="{width}" height="{height}" '
-        f'style="max-width:100%;height:auto" src="data:image/png;base64,{data}">'
-    )
-
-
-def new_axes(title: str, source: str, height: float, *, left: float = 0.1, right: float = 0.1,
-             above: float = 0.05, below: float = 0.45, title_lines: int = 1) -> HouseAxes:  # fmt: skip
+def new_axes(
+    title: str,
+    source: str,
+    height: float,
+    *,
+    left: float = 0.1,
+    right: float = 0.1,
+    above: float = 0.05,
+    below: float = 0.45,
+    title_lines: int = 1,
+) -> HouseAxes:
     """Make a figure whose drawing area is ``height`` inches tall and return its axes.
 
     ``left``, ``right``, ``above`` and ``below`` are inches kept free around the drawing area for
@@ -113,50 +64,90 @@ def new_axes(title: str, source: str, height: float, *, left: float = 0.1, right
     with house_rc():
         figure = Figure(figsize=(WIDTH, total), dpi=DPI, facecolor="white")
         FigureCanvasAgg(figure)
-        rect = ((MARGIN + left) / WIDTH, bottom / total,
-                (WIDTH - 2 * MARGIN - left - right) / WIDTH, height / total)  # fmt: skip
-        axes = HouseAxes(figure, rect)
+        wide = WIDTH - 2 * MARGIN - left - right
+        spot = ((MARGIN + left) / WIDTH, bottom / total, wide / WIDTH, height / total)
+        axes = HouseAxes(figure, spot)
         figure.add_axes(axes)
-        place_text = {"transform": figure.dpi_scale_trans, "linespacing": 1.2}
-        figure.text(MARGIN, total - MARGIN, head.rstrip("\n"), size=TITLE_SIZE, weight="bold",
-                    color=TEXT, va="top", gid="title", **place_text)  # fmt: skip
-        figure.text(MARGIN, MARGIN * 0.8, foot, size=SOURCE_SIZE, color=MUTED, va="bottom",
-                    gid="source", **place_text)  # fmt: skip
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.spines["bottom"].set_color(RULE)
-        axes.set_axisbelow(True)
-        axes.tick_params(labelsize=TICK_SIZE, labelcolor=MUTED, color=RULE, length=3, pad=4)
-        axes.tick_params(which="minor", length=0)
+        style: dict[str, Any] = {"transform": figure.dpi_scale_trans, "linespacing": 1.2}
+        head_style = {**style, "size": TITLE_SIZE, "weight": "bold", "color": TEXT, "va": "top"}
+        foot_style = {**style, "size": SOURCE_SIZE, "color": MUTED, "va": "bottom"}
+        figure.text(MARGIN, total - MARGIN, head.rstrip("\n"), gid="title", **head_style)
+        figure.text(MARGIN, MARGIN * 0.8, foot, gid="source", **foot_style)
+        _plain_frame(axes)
     axes.title_text, axes.source_line = title, source
     return axes
 
 
+def _plain_frame(axes: Axes) -> None:
+    """No box: a thin base line and quiet ticks."""
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(RULE)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=TICK_SIZE, labelcolor=MUTED, color=RULE, length=3, pad=4)
+    axes.tick_params(which="minor", length=0)
+
+
 def house_rc() -> Any:
     """The settings under which figures are made, whatever the reader's own settings are."""
-    return rc_context({**_plain_defaults(), "font.family": FONT, "text.parse_math": False})
+    settings: Any = {**_plain_defaults(), "font.family": FONT, "text.parse_math": False}
+    return rc_context(settings)
 
 
 def _plain_defaults() -> dict[str, Any]:
-    groups = ("axes.", "xtick.", "ytick.", "text.", "font.", "lines.", "patch.", "hatch.", "grid.",
-              "figure.", "path.", "legend.", "image.", "date.")  # fmt: skip
+    groups = (
+        "axes.",
+        "xtick.",
+        "ytick.",
+        "text.",
+        "font.",
+        "lines.",
+        "patch.",
+        "hatch.",
+        "grid.",
+        "figure.",
+        "path.",
+        "legend.",
+        "image.",
+        "date.",
+    )
     return {k: v for k, v in rcParamsDefault.items() if k.startswith(groups)}
 
 
-def write(axes: Axes, x: float, y: float, text: str, *, size: float = LABEL_SIZE, bold: bool = False,
-          colour: str = TEXT, data: bool = False, **more: Any) -> Text:  # fmt: skip
+def write(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    size: float = LABEL_SIZE,
+    bold: bool = False,
+    colour: str = TEXT,
+    data: bool = False,
+    **more: Any,
+) -> Text:
     """Write words on axes: x and y in inches from the lower left, or in data units."""
     with house_rc():
         where = axes.transData if data else inches(axes)
-        return axes.text(x, y, text, size=size, weight="bold" if bold else "normal", color=colour,
-                         transform=where, linespacing=1.2, clip_on=False,
-                         **{"ha": "left", "va": "center", "gid": "label", **more})  # fmt: skip
+        return axes.text(
+            x,
+            y,
+            text,
+            size=size,
+            weight="bold" if bold else "normal",
+            color=colour,
+            transform=where,
+            linespacing=1.2,
+            clip_on=False,
+            **{"ha": "left", "va": "center", "gid": "label", **more},
+        )
 
 
 def inches(axes: Axes) -> Any:
     """Transform from inches, measured from the lower left of the drawing area, to pixels."""
     from matplotlib.transforms import ScaledTranslation
 
-    figure, box = axes.figure, axes.get_position()
+    figure: Any = axes.get_figure(root=True)
+    box = axes.get_position()
     width, height = figure.get_size_inches()
     origin = ScaledTranslation(box.x0 * width, box.y0 * height, figure.dpi_scale_trans)
     return figure.dpi_scale_trans + origin

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import RendererAgg
@@ -27,8 +28,9 @@ def line_width(text: str, size: float = LABEL_SIZE, bold: bool = False) -> float
 
 
 @lru_cache(maxsize=1)
-def _renderer() -> RendererAgg:
-    return RendererAgg(8, 8, DPI)
+def _renderer() -> Any:
+    make: Any = RendererAgg
+    return make(8, 8, DPI)
 
 
 def text_size(text: str, size: float = LABEL_SIZE, bold: bool = False) -> tuple[float, float]:
@@ -65,8 +67,9 @@ def _pieces(paragraph: str, width: float, size: float, bold: bool) -> list[str]:
     return pieces
 
 
-def spread_out(centres: Sequence[float], sizes: Sequence[float], low: float, high: float,
-               gap: float = 0.05) -> list[float]:  # fmt: skip
+def spread_out(
+    centres: Sequence[float], sizes: Sequence[float], low: float, high: float, gap: float = 0.05
+) -> list[float]:
     """Move intervals apart along one axis, each as little as possible (least squares).
 
     Interval i has the given size around ``centres[i]``; the result has no overlaps, keeps the

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aiinfra.show.canvas import HouseAxes, frame, inches, to_inches, write
+from aiinfra.show.canvas import HouseAxes, frame, grid, to_inches, write
 from aiinfra.show.layout import text_size, wrap
 from aiinfra.show.placing import Array, Box, dense, nearest, place
+from aiinfra.show.strokes import panel, stroke
 from aiinfra.show.style import COLOURS, MUTED
+from aiinfra.show.ticks import Scale, set_ticks
+from aiinfra.show.words import axis_words
 
 HALO = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
 
@@ -37,8 +40,14 @@ class Obstacles:
         return np.concatenate(self.points) if self.points else np.empty((0, 2))
 
 
-def call_out(axes: HouseAxes, notes: Sequence[tuple[float, float, str, str]], keep_off: Obstacles,
-             *, width: float = 1.9, pad: float = 0.0) -> None:  # fmt: skip
+def call_out(
+    axes: HouseAxes,
+    notes: Sequence[tuple[float, float, str, str]],
+    keep_off: Obstacles,
+    *,
+    width: float = 1.9,
+    pad: float = 0.0,
+) -> None:
     """Write each note (x, y, text, colour; data units) near its point, off everything else.
 
     A thin leader line joins a label to its point where they are apart.
@@ -54,28 +63,31 @@ def call_out(axes: HouseAxes, notes: Sequence[tuple[float, float, str, str]], ke
         middle = (box.left + box.right) / 2
         side = "left" if box.left > anchor[0] else "right" if box.right < anchor[0] else "center"
         x = {"left": box.left + 0.03, "right": box.right - 0.03, "center": middle}[side]
-        write(axes, x, (box.bottom + box.top) / 2, text, colour=colour, ha=side, zorder=9,
-              multialignment=side, bbox=HALO)  # fmt: skip
+        write(
+            axes,
+            x,
+            (box.bottom + box.top) / 2,
+            text,
+            colour=colour,
+            ha=side,
+            zorder=9,
+            multialignment=side,
+            bbox=HALO,
+        )
     keep_off.boxes.extend(boxes)
 
 
 def leader(axes: HouseAxes, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Draw a thin line from a point to its label, both in inches."""
-    axes.plot([start[0], end[0]], [start[1], end[1]], transform=inches(axes), color="#8A8A8A",
-              linewidth=0.8, zorder=8, clip_on=False, scalex=False, scaley=False)  # fmt: skip
+    stroke(axes, [start[0], end[0]], [start[1], end[1]], "#8A8A8A", 0.8, z=8)
 
 
 def wall(axes: HouseAxes, value: float, label: str, keep_off: Obstacles) -> None:
     """Draw a physical limit of the y axis as a black line, hatched above, its name upon it."""
-    from matplotlib.patches import Rectangle
-
     width, height = axes.size
     _, y = to_inches(axes, axes.get_xlim()[0], value)
-    axes.add_patch(Rectangle((0, y), width, min(0.12, height + 0.12 - y), transform=inches(axes),
-                             facecolor="#F4F4F4", edgecolor="#9A9A9A", hatch="////", linewidth=0,
-                             zorder=1.5, clip_on=False))  # fmt: skip
-    axes.plot([0, width], [y, y], transform=inches(axes), color=COLOURS["limit"], linewidth=2.6,
-              zorder=2, solid_capstyle="butt", scalex=False, scaley=False, clip_on=False)  # fmt: skip
+    panel(axes, 0, y, width, min(0.12, height + 0.12 - y), "#F4F4F4", hatch="////", ink="#9A9A9A")
+    stroke(axes, [0, width], [y, y], COLOURS["limit"], 2.6)
     text = wrap(label, width * 0.8)
     size = text_size(text)
     write(axes, 0.03, y + 0.16, text, va="bottom", zorder=9)
@@ -86,23 +98,34 @@ def wall(axes: HouseAxes, value: float, label: str, keep_off: Obstacles) -> None
 def guide(axes: HouseAxes, value: float, label: str, keep_off: Obstacles, level: float) -> None:
     """Draw a thin dotted vertical line at ``value`` with its name at ``level`` inches."""
     x, _ = to_inches(axes, value, axes.get_ylim()[0])
-    axes.plot([x, x], [0, axes.size[1]], transform=inches(axes), color="#A8A8A8", linewidth=1,
-              linestyle=(0, (1, 2)), zorder=1.8, scalex=False, scaley=False, clip_on=False)  # fmt: skip
+    stroke(axes, [x, x], [0, axes.size[1]], "#A8A8A8", 1, dash=(0, (1, 2)), z=1.8)
     keep_off.points.append(dense(np.array([(x, 0.0), (x, level)])))
     size = text_size(label)
     flip = x + size[0] + 0.08 > axes.size[0]
-    write(axes, x + (-0.05 if flip else 0.05), level - 0.08, label, colour=MUTED,
-          ha="right" if flip else "left", bbox=HALO)  # fmt: skip
+    write(
+        axes,
+        x + (-0.05 if flip else 0.05),
+        level - 0.08,
+        label,
+        colour=MUTED,
+        ha="right" if flip else "left",
+        bbox=HALO,
+    )
     left = x - size[0] - 0.08 if flip else x
-    keep_off.boxes.append(Box(left, level - 0.08 - size[1] / 2, left + size[0] + 0.08, level + 0.02))
+    keep_off.boxes.append(
+        Box(left, level - 0.08 - size[1] / 2, left + size[0] + 0.08, level + 0.02)
+    )
 
 
-def name_y(axes: HouseAxes, text: str, left: float) -> None:
-    """Name the y axis in level words above it, flush with the title."""
-    write(axes, -left, axes.size[1] + 0.17, text, colour=MUTED, gid="axis")
+def quiet_y(axes: HouseAxes, scale: Scale, left: float) -> None:
+    """Tick and name the y axis: thin grid lines, its name in level words flush with the title."""
+    set_ticks(axes, "y", scale, axes.size[1], most=6)
+    grid(axes, "y")
+    axes.tick_params(axis="y", length=0)
+    words = axis_words(scale.label, scale.unit)
+    write(axes, -left, axes.size[1] + 0.17, words, colour=MUTED, gid="axis")
 
 
 def name_x(axes: HouseAxes, text: str) -> None:
     """Name the x axis below its ticks."""
     write(axes, axes.size[0] / 2, -0.38, text, colour=MUTED, ha="center", gid="axis")
-

@@ -9,15 +9,24 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Rectangle
 
-from aiinfra.show.canvas import HouseAxes, finish, house_rc, inches, new_axes, write
+from aiinfra.show.canvas import HouseAxes, finish, house_rc, new_axes, write
+from aiinfra.show.strokes import stroke
 from aiinfra.show.style import MARGIN, MUTED, RULE, TEXT, TICK_SIZE, WIDTH
 from aiinfra.show.words import plain, sentence
 
 BAR_ROOM, TALLEST = 1.1, 4.2  # inches
 
 
-def image(array: Any, title: str, *, label: str = "", source: str = "", log: bool = False,
-          zoom: tuple[int, int, int, int] | None = None, alt: str | None = None) -> HouseAxes:  # fmt: skip
+def image(
+    array: Any,
+    title: str,
+    *,
+    label: str = "",
+    source: str = "",
+    log: bool = False,
+    zoom: tuple[int, int, int, int] | None = None,
+    alt: str | None = None,
+) -> HouseAxes:
     """Draw a 2-D array of numbers, row 0 on top; brighter is more, ``label`` names the unit.
 
     ``zoom`` = (row, column, rows, columns) frames a part and shows it enlarged at the right.
@@ -63,41 +72,49 @@ def _norm(data: Any, log: bool) -> Normalize:
 
 def _show(axes: Any, data: Any, norm: Normalize) -> None:
     big = max(data.shape) > 300  # more cells than pixels: average; fewer: keep cells sharp
-    axes.imshow(data, cmap="viridis", norm=norm, aspect="auto",
-                interpolation="antialiased" if big else "nearest")  # fmt: skip
+    axes.imshow(
+        data,
+        cmap="viridis",
+        norm=norm,
+        aspect="auto",
+        interpolation="antialiased" if big else "nearest",
+    )
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
-def _draw_zoom(axes: HouseAxes, data: Any, zoom: tuple[int, int, int, int], norm: Normalize,
-               width: float) -> None:  # fmt: skip
+def _draw_zoom(
+    axes: HouseAxes, data: Any, zoom: tuple[int, int, int, int], norm: Normalize, width: float
+) -> None:
     row, column, rows, columns = zoom
     box = axes.get_position()
     step = (width + 0.25) / WIDTH
-    inset = axes.get_figure(root=True).add_axes((box.x0 + step, box.y0, box.width, box.height))  # type: ignore[union-attr]
+    inset = axes.whole.add_axes((box.x0 + step, box.y0, box.width, box.height))
     _show(inset, data[row : row + rows, column : column + columns], norm)
     for edge in inset.spines.values():
         edge.set(visible=True, color=TEXT, linewidth=1.6)
     corner = (column - 0.5, row - 0.5)
     for colour, line in (("white", 3.4), (TEXT, 1.6)):
-        axes.add_patch(Rectangle(corner, columns, rows, facecolor="none", edgecolor=colour,
-                                 linewidth=line, zorder=5))  # fmt: skip
+        axes.add_patch(
+            Rectangle(
+                corner, columns, rows, facecolor="none", edgecolor=colour, linewidth=line, zorder=5
+            )
+        )
     right = (column + columns - 0.5 + 0.5) / data.shape[1] * width
     for share, y in ((1 - row / data.shape[0], 1.0), (1 - (row + rows) / data.shape[0], 0.0)):
         height = axes.size[1]
-        axes.plot([right, width + 0.25], [share * height, y * height], transform=inches(axes),
-                  color=RULE, linewidth=0.9, clip_on=False, scalex=False, scaley=False)  # fmt: skip
+        stroke(axes, [right, width + 0.25], [share * height, y * height], RULE)
 
 
 def _draw_bar(axes: HouseAxes, norm: Normalize, left: float, label: str) -> None:
-    figure, height = axes.get_figure(root=True), axes.size[1]
-    total = figure.get_size_inches()[1]  # type: ignore[union-attr]
+    figure, height = axes.whole, axes.size[1]
+    total = figure.get_size_inches()[1]
     long = min(height - 0.3, 2.2)
     bottom = axes.get_position().y0 + (height - 0.3 - long) / total
     spot = ((MARGIN + left) / WIDTH, bottom, 0.16 / WIDTH, long / total)
-    bar_axes = figure.add_axes(spot)  # type: ignore[union-attr]
-    bar = figure.colorbar(ScalarMappable(norm, "viridis"), cax=bar_axes)  # type: ignore[union-attr]
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar_axes = figure.add_axes(spot)
+    bar = figure.colorbar(ScalarMappable(norm, "viridis"), cax=bar_axes)
+    bar.outline.set_visible(False)
     low, high = float(norm.vmin or 0.0), float(norm.vmax or 1.0)
     middle = (low * high) ** 0.5 if isinstance(norm, LogNorm) else (low + high) / 2
     values = [low, float(f"{middle:.2g}"), high] if long > 0.8 else [low, high]

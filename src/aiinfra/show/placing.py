@@ -45,11 +45,23 @@ class Box:
 # Where a label may stand, in order of preference: the direction from the point, and which part
 # of the label's width and height (0 left or bottom, 1 right or top) is nearest to the point.
 SPOTS = (
-    (0.7, 0.7, 0.0, 0.0), (-0.7, 0.7, 1.0, 0.0), (1, 0, 0.0, 0.5), (-1, 0, 1.0, 0.5),
-    (0.7, -0.7, 0.0, 1.0), (-0.7, -0.7, 1.0, 1.0), (0, 1, 0.5, 0.0), (0, -1, 0.5, 1.0),
-    (0, 1, 0.25, 0.0), (0, 1, 0.75, 0.0), (0, -1, 0.25, 1.0), (0, -1, 0.75, 1.0),
-    (0.95, 0.3, 0.0, 0.0), (0.95, -0.3, 0.0, 1.0), (-0.95, 0.3, 1.0, 0.0), (-0.95, -0.3, 1.0, 1.0),
-)  # fmt: skip
+    (0.7, 0.7, 0.0, 0.0),
+    (-0.7, 0.7, 1.0, 0.0),
+    (1, 0, 0.0, 0.5),
+    (-1, 0, 1.0, 0.5),
+    (0.7, -0.7, 0.0, 1.0),
+    (-0.7, -0.7, 1.0, 1.0),
+    (0, 1, 0.5, 0.0),
+    (0, -1, 0.5, 1.0),
+    (0, 1, 0.25, 0.0),
+    (0, 1, 0.75, 0.0),
+    (0, -1, 0.25, 1.0),
+    (0, -1, 0.75, 1.0),
+    (0.95, 0.3, 0.0, 0.0),
+    (0.95, -0.3, 0.0, 1.0),
+    (-0.95, 0.3, 1.0, 0.0),
+    (-0.95, -0.3, 1.0, 1.0),
+)
 DISTANCES = (0.09, 0.13, 0.18, 0.26, 0.4, 0.55, 0.75, 1.0, 1.3, 1.7)
 
 
@@ -73,8 +85,13 @@ def dense(line: Array, step: float = 0.03) -> Array:
     return np.concatenate(pieces)
 
 
-def place(anchors: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]],
-          frame: Box, obstacles: Array, taken: Sequence[Box] = ()) -> list[Box]:  # fmt: skip
+def place(
+    anchors: Sequence[tuple[float, float]],
+    sizes: Sequence[tuple[float, float]],
+    frame: Box,
+    obstacles: Array,
+    taken: Sequence[Box] = (),
+) -> list[Box]:
     """Find a rectangle for each label near its anchor: inside ``frame``, off the lines, apart.
 
     Each candidate costs its distance from the anchor, the obstacles under it and under its leader
@@ -94,8 +111,14 @@ def place(anchors: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, f
     return [options[i][best[i]] for i in range(n)]
 
 
-def _cost(rank: int, box: Box, anchor: tuple[float, float], frame: Box, obstacles: Array,
-          taken: Sequence[Box]) -> float:  # fmt: skip
+def _cost(
+    rank: int,
+    box: Box,
+    anchor: tuple[float, float],
+    frame: Box,
+    obstacles: Array,
+    taken: Sequence[Box],
+) -> float:
     outside = (box.right - box.left) * (box.top - box.bottom) - box.overlap(frame)
     overlap = sum(box.overlap(other) for other in taken)
     end = nearest(box, anchor)
@@ -104,8 +127,12 @@ def _cost(rank: int, box: Box, anchor: tuple[float, float], frame: Box, obstacle
     return rank * 0.05 + reach * 9 + 600 * (outside + overlap) + under * 1.5
 
 
-def _settle(order: list[int], options: list[list[Box]], own: list[list[float]],
-            anchors: Sequence[tuple[float, float]]) -> tuple[float, dict[int, int]]:  # fmt: skip
+def _settle(
+    order: list[int],
+    options: list[list[Box]],
+    own: list[list[float]],
+    anchors: Sequence[tuple[float, float]],
+) -> tuple[float, dict[int, int]]:
     chosen: dict[int, int] = {}
 
     def cost(i: int, rank: int) -> float:
@@ -113,7 +140,8 @@ def _settle(order: list[int], options: list[list[Box]], own: list[list[float]],
         for j, other_rank in chosen.items():
             if j != i:
                 other = options[j][other_rank]
-                total += 600 * box.overlap(other) + 3 * other.crossed(anchors[i], box)
+                shared = box.overlap(other)
+                total += 600 * shared + 5 * (shared > 0) + 3 * other.crossed(anchors[i], box)
                 total += 3 * box.crossed(anchors[j], other)
         return total
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import atan2, cos, degrees, hypot, sin
 
-from aiinfra.show.canvas import HouseAxes, finish, grid, house_rc, new_axes, to_inches, write
+from aiinfra.show.canvas import HouseAxes, finish, house_rc, new_axes, to_inches, write
 from aiinfra.show.layout import spread_out, text_size, wrap
-from aiinfra.show.marks import HALO, Obstacles, call_out, leader, name_x, name_y
+from aiinfra.show.marks import HALO, Obstacles, call_out, leader, name_x, quiet_y
 from aiinfra.show.placing import Box
 from aiinfra.show.style import COLOURS, INK, MARKERS, known_kind
 from aiinfra.show.sweeps import pad
@@ -57,8 +57,9 @@ class Point:
     under: str | None = None
 
 
-def roofline(ceilings: Sequence[Ceiling], points: Sequence[Point], title: str, *,
-             alt: str | None = None) -> HouseAxes:  # fmt: skip
+def roofline(
+    ceilings: Sequence[Ceiling], points: Sequence[Point], title: str, *, alt: str | None = None
+) -> HouseAxes:
     """Draw the roofs of one or more machines and kernels as dots with their distance to the roof.
 
     A dot above its roof is said to be above it: then the roof or the count of bytes is wrong.
@@ -76,11 +77,8 @@ def roofline(ceilings: Sequence[Ceiling], points: Sequence[Point], title: str, *
     axes.set(xscale="log", yscale="log", xlim=view_x, ylim=view_y)
     with house_rc():
         set_ticks(axes, "x", INTENSITY, axes.size[0], most=8)
-        set_ticks(axes, "y", RATE, axes.size[1], most=6)
-        grid(axes, "y")
-        axes.tick_params(axis="y", length=0)
+        quiet_y(axes, RATE, left)
         name_x(axes, "arithmetic intensity: operations for each byte moved")
-        name_y(axes, "arithmetic rate", left)
         keep_off = Obstacles()
         for i, ceiling in enumerate(ceilings):
             _draw_roof(axes, ceiling, DASHES[i % len(DASHES)], keep_off, named=not beside)
@@ -89,7 +87,9 @@ def roofline(ceilings: Sequence[Ceiling], points: Sequence[Point], title: str, *
     return finish(axes, alt or describe(ceilings, pairs, title))
 
 
-def describe(ceilings: Sequence[Ceiling], pairs: Sequence[tuple[Point, Ceiling]], title: str) -> str:
+def describe(
+    ceilings: Sequence[Ceiling], pairs: Sequence[tuple[Point, Ceiling]], title: str
+) -> str:
     """Say in sentences where the roofs and the kernels are."""
     roofs = [
         f"{c.label} reaches {format_quantity(c.compute, 'FLOP/s')} from "
@@ -127,8 +127,9 @@ def _roof_of(point: Point, ceilings: Sequence[Ceiling]) -> Ceiling:
     return next((c for c in ceilings if c.kind == point.kind), ceilings[0])
 
 
-def _views(ceilings: Sequence[Ceiling], points: Sequence[Point]) -> tuple[tuple[float, float],
-                                                                         tuple[float, float]]:  # fmt: skip
+def _views(
+    ceilings: Sequence[Ceiling], points: Sequence[Point]
+) -> tuple[tuple[float, float], tuple[float, float]]:
     xs = [p.intensity for p in points] + [c.ridge for c in ceilings]
     first = min(min(xs) / 2.5, min(c.ridge for c in ceilings) / 40)
     low, high = pad([*xs, first, max(c.ridge for c in ceilings) * 8], True, 0.0, 0.06)
@@ -146,21 +147,27 @@ def _slope_words(ceiling: Ceiling) -> str:
     return f"{ceiling.bandwidth_label} {format_quantity(ceiling.bandwidth, 'B/s')}"
 
 
-def _draw_roof(axes: HouseAxes, ceiling: Ceiling, dash: object, keep_off: Obstacles,
-               named: bool) -> None:  # fmt: skip
+def _draw_roof(
+    axes: HouseAxes, ceiling: Ceiling, dash: object, keep_off: Obstacles, named: bool
+) -> None:
     low, high = axes.get_xlim()
     colour = COLOURS[known_kind(ceiling.kind)]
     start = max(low, axes.get_ylim()[0] / ceiling.bandwidth)
     x = [start, max(ceiling.ridge, start), high]
     y = [ceiling.at(v) for v in x]
-    axes.plot(x, y, color=colour, linewidth=2.4, linestyle=dash, zorder=3)  # type: ignore[arg-type]
+    axes.plot(x, y, color=colour, linewidth=2.4, linestyle=dash, zorder=3)
     keep_off.line(axes, x, y)
     if named:
         _name_slope(axes, ceiling, (x[0], y[0]), (x[1], y[1]), keep_off)
 
 
-def _name_slope(axes: HouseAxes, ceiling: Ceiling, start: tuple[float, float],
-                end: tuple[float, float], keep_off: Obstacles) -> None:  # fmt: skip
+def _name_slope(
+    axes: HouseAxes,
+    ceiling: Ceiling,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    keep_off: Obstacles,
+) -> None:
     """Write the bandwidth along the slope, on its upper side, where there is room."""
     (x0, y0), (x1, y1) = to_inches(axes, *start), to_inches(axes, *end)
     text = _slope_words(ceiling)
@@ -173,40 +180,77 @@ def _name_slope(axes: HouseAxes, ceiling: Ceiling, start: tuple[float, float],
         x, y = x0 + middle * cos(angle), y0 + middle * sin(angle)
         x, y = x - 0.12 * sin(angle), y + 0.12 * cos(angle)
         steps = [(i / 8 - 0.5) * size[0] for i in range(9)]
-        boxes = [Box(x + s * cos(angle) - 0.09, y + s * sin(angle) - 0.09,
-                     x + s * cos(angle) + 0.09, y + s * sin(angle) + 0.09) for s in steps]  # fmt: skip
+        boxes = [
+            Box(
+                x + s * cos(angle) - 0.09,
+                y + s * sin(angle) - 0.09,
+                x + s * cos(angle) + 0.09,
+                y + s * sin(angle) + 0.09,
+            )
+            for s in steps
+        ]
         inside = all(b.left > -0.02 and b.top < axes.size[1] for b in boxes)
         if inside and not any(b.overlap(o) for b in boxes for o in keep_off.boxes):
             break
-    write(axes, x, y, text, colour=INK[ceiling.kind], ha="center", rotation=degrees(angle),
-          rotation_mode="anchor", bbox=HALO, zorder=5, gid="slope")  # fmt: skip
+    write(
+        axes,
+        x,
+        y,
+        text,
+        colour=INK[ceiling.kind],
+        ha="center",
+        rotation=degrees(angle),
+        rotation_mode="anchor",
+        bbox=HALO,
+        zorder=5,
+        gid="slope",
+    )
     keep_off.boxes.extend(boxes)
 
 
-def _name_roofs(axes: HouseAxes, ceilings: Sequence[Ceiling],
-                names: Sequence[tuple[str, str]]) -> None:  # fmt: skip
+def _name_roofs(
+    axes: HouseAxes, ceilings: Sequence[Ceiling], names: Sequence[tuple[str, str]]
+) -> None:
     levels = [to_inches(axes, axes.get_xlim()[1], c.compute)[1] for c in ceilings]
     sizes = [text_size(f"{head}\n{body}")[1] for head, body in names]
     heights = spread_out(levels, sizes, 0.0, axes.size[1] + 0.1, gap=0.06)
     start = axes.size[0] + 0.1
-    for (head, body), size, height, level, ceiling in zip(names, sizes, heights, levels, ceilings,
-                                                          strict=True):  # fmt: skip
+    for (head, body), size, height, level, ceiling in zip(
+        names, sizes, heights, levels, ceilings, strict=True
+    ):
         leader(axes, (axes.size[0], level), (start - 0.03, height))
         ink, top = INK[ceiling.kind], height + size / 2
         write(axes, start, top, head, bold=True, colour=ink, va="top")
         write(axes, start, top - text_size(head)[1], body, colour=ink, va="top")
 
 
-def _draw_points(axes: HouseAxes, pairs: Sequence[tuple[Point, Ceiling]],
-                 keep_off: Obstacles) -> None:  # fmt: skip
+def _draw_points(
+    axes: HouseAxes, pairs: Sequence[tuple[Point, Ceiling]], keep_off: Obstacles
+) -> None:
     for point, roof in pairs:
         colour, top = COLOURS[point.kind], roof.at(point.intensity)
-        axes.plot([point.intensity] * 2, [point.rate, top], color=colour, linewidth=1.3,
-                  linestyle=(0, (1, 1.5)), zorder=4)  # fmt: skip
-        axes.plot(point.intensity, point.rate, marker=MARKERS[point.kind] or "o", color=colour,
-                  markersize=9, markeredgecolor="white", markeredgewidth=1.2, zorder=6)  # fmt: skip
+        axes.plot(
+            [point.intensity] * 2,
+            [point.rate, top],
+            color=colour,
+            linewidth=1.3,
+            linestyle=(0, (1, 1.5)),
+            zorder=4,
+        )
+        axes.plot(
+            point.intensity,
+            point.rate,
+            marker=MARKERS[point.kind] or "o",
+            color=colour,
+            markersize=9,
+            markeredgecolor="white",
+            markeredgewidth=1.2,
+            zorder=6,
+        )
         keep_off.line(axes, [point.intensity] * 2, [point.rate, top])
         keep_off.spot(axes, point.intensity, point.rate)
-    notes = [(p.intensity, p.rate, f"{p.label}\n{distance_to_roof(p, roof)}", INK[p.kind])
-             for p, roof in pairs]  # fmt: skip
+    notes = [
+        (p.intensity, p.rate, f"{p.label}\n{distance_to_roof(p, roof)}", INK[p.kind])
+        for p, roof in pairs
+    ]
     call_out(axes, notes, keep_off, width=1.8)

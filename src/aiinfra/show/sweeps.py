@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from aiinfra.show.canvas import HouseAxes, finish, grid, house_rc, new_axes, to_inches, write
+from aiinfra.show.canvas import HouseAxes, finish, house_rc, new_axes, to_inches, write
 from aiinfra.show.layout import spread_out, text_size, wrap
-from aiinfra.show.marks import Obstacles, call_out, guide, leader, name_x, name_y, wall
+from aiinfra.show.marks import Obstacles, call_out, guide, leader, name_x, quiet_y, wall
 from aiinfra.show.placing import Box
+from aiinfra.show.strokes import spot
 from aiinfra.show.style import COLOURS, INK, MARKERS, TEXT, known_kind
 from aiinfra.show.ticks import Scale, as_scale, set_ticks, tick_labels_width
 from aiinfra.show.words import axis_words, join_sources, listing, sentence
@@ -35,54 +36,60 @@ class Series:
     source: str = ""
 
 
-def sweep(series: Sequence[Series], title: str, *, x: Scale | tuple[str, str] | str,
-          y: Scale | tuple[str, str] | str, mark: Sequence[tuple[float, float, str]] = (),
-          wall_at: Sequence[tuple[float, str]] = (), guides: Sequence[tuple[float, str]] = (),
-          alt: str | None = None) -> HouseAxes:  # fmt: skip
+def sweep(
+    series: Sequence[Series],
+    title: str,
+    *,
+    x: Scale | tuple[str, str] | str,
+    y: Scale | tuple[str, str] | str,
+    mark: Sequence[tuple[float, float, str]] = (),
+    wall_at: Sequence[tuple[float, str]] = (),
+    guides: Sequence[tuple[float, str]] = (),
+    alt: str | None = None,
+) -> HouseAxes:
     """Draw lines over logarithmic axes, each named at its end.
 
     ``mark`` notes plateaus and crossings at (x, y, text); ``wall_at`` are limits of y as
     (value, label); ``guides`` are thin vertical lines as (x, label), such as cache sizes. Points
     that are not positive and finite are left out. Raises ``ValueError`` when nothing is left.
     """
-    lines = [_clean(line) for line in series]
-    across, up = as_scale(x), as_scale(y)
+    lines, across, up = [_clean(line) for line in series], as_scale(x), as_scale(y)
     view_x, view_y = _views(lines, mark, wall_at, guides, across, up)
+    late = [line for line in lines if _ends_late(line, view_x, across)]
     left = tick_labels_width(view_y, up) + 0.1
-    late = [_ends_late(line, view_x, across) for line in lines]
-    names = [_name(line) for line, ok in zip(lines, late, strict=True) if ok]
-    right = max((text_size(name)[0] for name in names), default=0.0) + 0.22
+    right = max((text_size(_name(line))[0] for line in late), default=0.0) + 0.22
     source = join_sources(line.source for line in series)
     above = 0.38 + (0.1 if wall_at else 0)
     axes = new_axes(title, source, 2.75, left=left, right=right, above=above, below=0.55)
-    axes.set(xscale="log" if across.log else "linear", yscale="log" if up.log else "linear",
-             xlim=view_x, ylim=view_y)  # fmt: skip
+    axes.set(xscale=across.kind, yscale=up.kind, xlim=view_x, ylim=view_y)
     with house_rc():
         set_ticks(axes, "x", across, axes.size[0])
-        set_ticks(axes, "y", up, axes.size[1], most=6)
-        grid(axes, "y")
-        axes.tick_params(axis="y", length=0)
+        quiet_y(axes, up, left)
         name_x(axes, axis_words(across.label, across.unit))
-        name_y(axes, axis_words(up.label, up.unit), left)
         keep_off = Obstacles()
         for value, label in wall_at:
             wall(axes, value, label, keep_off)
         _draw_guides(axes, guides, keep_off)
         for i, line in enumerate(lines):
             _draw_line(axes, line, _shape(lines, i), keep_off)
-        _name_lines(axes, [line for line, ok in zip(lines, late, strict=True) if ok])
+        _name_lines(axes, late)
         for a, b, _ in mark:
-            axes.plot(a, b, "o", markersize=9, markerfacecolor="none", markeredgecolor=TEXT,
-                      markeredgewidth=1.2, zorder=7)  # fmt: skip
+            spot(axes, a, b, "o", TEXT, 9, hollow=1.2, fill="none", z=7, data=True)
             keep_off.spot(axes, a, b)
-        notes = [(line.x[-1], line.y[-1], line.label, INK[line.kind])
-                 for line, ok in zip(lines, late, strict=True) if not ok]  # fmt: skip
+        early = [line for line in lines if not any(line is other for other in late)]
+        notes = [(line.x[-1], line.y[-1], line.label, INK[line.kind]) for line in early]
         call_out(axes, [*notes, *((a, b, text, TEXT) for a, b, text in mark)], keep_off)
     return finish(axes, alt or describe(lines, title, across, up, wall_at, mark))
 
 
-def describe(lines: Sequence[Series], title: str, across: Scale, up: Scale,
-             walls: Sequence[tuple[float, str]], mark: Sequence[tuple[float, float, str]]) -> str:  # fmt: skip
+def describe(
+    lines: Sequence[Series],
+    title: str,
+    across: Scale,
+    up: Scale,
+    walls: Sequence[tuple[float, str]],
+    mark: Sequence[tuple[float, float, str]],
+) -> str:
     """Say in sentences where each line starts, ends and peaks."""
     size = format_binary if across.binary else lambda v: format_quantity(v, across.unit)
     said = []
@@ -115,9 +122,14 @@ def _clean(line: Series) -> Series:
     return Series(line.label, pick(x), pick(y), line.kind, pick(line.low), pick(line.high))
 
 
-def _views(lines: Sequence[Series], mark: Sequence[tuple[float, float, str]],
-           walls: Sequence[tuple[float, str]], guides: Sequence[tuple[float, str]], across: Scale,
-           up: Scale) -> tuple[tuple[float, float], tuple[float, float]]:  # fmt: skip
+def _views(
+    lines: Sequence[Series],
+    mark: Sequence[tuple[float, float, str]],
+    walls: Sequence[tuple[float, str]],
+    guides: Sequence[tuple[float, str]],
+    across: Scale,
+    up: Scale,
+) -> tuple[tuple[float, float], tuple[float, float]]:
     xs = [v for line in lines for v in line.x] + [m[0] for m in mark] + [g[0] for g in guides]
     ys = [v for line in lines for v in line.y] + [m[1] for m in mark] + [w[0] for w in walls]
     ys += [v for line in lines for v in (*(_or(line.low)), *(_or(line.high))) if v > 0]
@@ -135,8 +147,9 @@ def _or(values: Sequence[float] | None) -> Sequence[float]:
     return () if values is None else values
 
 
-def pad(values: Sequence[float], log: bool, below: float, above: float,
-        least: float = 4.0) -> tuple[float, float]:  # fmt: skip
+def pad(
+    values: Sequence[float], log: bool, below: float, above: float, least: float = 4.0
+) -> tuple[float, float]:
     """Limits of an axis around ``values``: shares of room added, a factor ``least`` at least."""
     low, high = min(values), max(values)
     if not log:
@@ -169,10 +182,19 @@ def _draw_line(axes: HouseAxes, line: Series, shape: tuple[str, bool], keep_off:
         if len(line.x) > 1:
             axes.fill_between(line.x, low, line.high, color=colour, alpha=0.18, linewidth=0)
         axes.vlines(line.x, low, line.high, color=colour, linewidth=1.2, alpha=0.6)
-    axes.plot(line.x, line.y, color=colour, linewidth=2, linestyle=dash, marker=marker or None,
-              markersize=5.5 if len(line.x) < 25 else 3.5, zorder=4,
-              markerfacecolor="white" if hollow or line.kind == "guess" else colour,
-              markeredgecolor=colour, markeredgewidth=1.6)  # fmt: skip
+    axes.plot(
+        line.x,
+        line.y,
+        color=colour,
+        linewidth=2,
+        linestyle=dash,
+        marker=marker or None,
+        markersize=5.5 if len(line.x) < 25 else 3.5,
+        zorder=4,
+        markerfacecolor="white" if hollow or line.kind == "guess" else colour,
+        markeredgecolor=colour,
+        markeredgewidth=1.6,
+    )
     keep_off.line(axes, line.x, line.y)
 
 
@@ -202,4 +224,3 @@ def _name_lines(axes: HouseAxes, lines: Sequence[Series]) -> None:
         start = axes.size[0] + 0.16
         leader(axes, (x + 0.06, y), (start - 0.03, height))
         write(axes, start, height, _name(line), colour=INK[line.kind])
-

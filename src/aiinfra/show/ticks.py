@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
@@ -26,6 +27,11 @@ class Scale:
     unit: str = ""
     log: bool = True
     binary: bool = False
+
+    @property
+    def kind(self) -> Literal["log", "linear"]:
+        """What matplotlib calls it."""
+        return "log" if self.log else "linear"
 
 
 def as_scale(axis: Scale | tuple[str, str] | str) -> Scale:
@@ -60,7 +66,10 @@ def set_ticks(axes: Axes, which: str, scale: Scale, room: float, most: int = 7) 
     if scale.log:
         options = log_positions(low, high, scale.binary)
     else:
-        options = [list(MaxNLocator(n).tick_values(low, high)) for n in range(most - 1, 1, -1)]
+        options = [
+            list(MaxNLocator(n, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
+            for n in range(most - 1, 1, -1)
+        ]
         options = [[t for t in o if low - 1e-12 <= t <= high + 1e-12] for o in options]
     if scale.log and all(len(o) < 2 for o in options):
         options.insert(0, [t for t in MaxNLocator(3).tick_values(low, high) if low <= t <= high])
@@ -82,8 +91,9 @@ def tick_labels(ticks: list[float], scale: Scale) -> list[str]:
     return [f"{t / divisor:,.6g} {name}" if abs(t) > 1e-12 * divisor else "0" for t in ticks]
 
 
-def _fits(ticks: list[float], scale: Scale, which: str, view: tuple[float, float],
-          room: float) -> bool:  # fmt: skip
+def _fits(
+    ticks: list[float], scale: Scale, which: str, view: tuple[float, float], room: float
+) -> bool:
     turn = math.log if scale.log else float
     low, high = turn(view[0]), turn(view[1])
     where = [(turn(t) - low) / (high - low) * room for t in ticks]
@@ -101,5 +111,5 @@ def tick_labels_width(view: tuple[float, float], scale: Scale) -> float:
     """Inches to keep for the labels of a y axis that spans ``view``."""
     middle = (view[0] * view[1]) ** 0.5 if scale.log else (view[0] + view[1]) / 2
     options = log_positions(*view, scale.binary) if scale.log else []
-    ticks = {t for option in options[1:] for t in option} or {view[1], middle}
+    ticks = {t for option in options for t in option} or {view[1], middle}
     return max(line_width(tick_words(t, scale.unit, scale.binary), TICK_SIZE) for t in ticks)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from matplotlib.patches import Rectangle
-
-from aiinfra.show.canvas import HouseAxes, finish, house_rc, inches, new_axes, write
+from aiinfra.show.canvas import HouseAxes, finish, house_rc, new_axes, write
 from aiinfra.show.layout import text_size, wrap
-from aiinfra.show.style import COLOURS, HATCHES, INK, MUTED, known_kind, words_on
+from aiinfra.show.strokes import block, panel
+from aiinfra.show.style import COLOURS, INK, MUTED, known_kind, words_on
 from aiinfra.show.ticks import Scale, set_ticks
 from aiinfra.show.words import sentence
 from aiinfra.units import format_quantity
@@ -28,8 +27,14 @@ class Span:
     kind: str = "cpu"
 
 
-def timeline(lanes: Mapping[str, Sequence[Span]], title: str, *, source: str = "",
-             unit: str = "s", alt: str | None = None) -> HouseAxes:  # fmt: skip
+def timeline(
+    lanes: Mapping[str, Sequence[Span]],
+    title: str,
+    *,
+    source: str = "",
+    unit: str = "s",
+    alt: str | None = None,
+) -> HouseAxes:
     """Draw lanes of work; hatched grey is idle, and each lane's busy share stands at its right.
 
     Labels are written in the spans they fit into. A label that fits nowhere gets an entry in a key
@@ -46,17 +51,19 @@ def timeline(lanes: Mapping[str, Sequence[Span]], title: str, *, source: str = "
     end = end if end > start else start + 1.0
     names = {name: wrap(name, NAME_ROOM) for name in lanes}
     left = max(text_size(text)[0] for text in names.values()) + 0.14
-    height = len(lanes) * (LANE + SPACE)
+    pitch = max(LANE, *(text_size(text)[1] for text in names.values())) + SPACE
+    height = len(lanes) * pitch
     width = new_axes("", "", 1, left=left, right=BUSY_ROOM).size[0]
     keyed = _unlabelled(lanes, width / (end - start))
     rows = _key_rows(keyed, width)
-    axes = new_axes(title, source, height, left=left, right=BUSY_ROOM, below=0.3,
-                    above=0.12 + KEY * len(rows))  # fmt: skip
+    axes = new_axes(
+        title, source, height, left=left, right=BUSY_ROOM, below=0.3, above=0.12 + KEY * len(rows)
+    )
     axes.set(xlim=(start, end), ylim=(0, height), yticks=[])
     with house_rc():
         set_ticks(axes, "x", Scale("", unit, log=False), width)
         for i, (name, lane) in enumerate(lanes.items()):
-            base = height - (i + 1) * (LANE + SPACE) + SPACE * 0.7
+            base = height - (i + 0.5) * pitch - LANE / 2
             _draw_lane(axes, lane, base, (start, end))
             write(axes, -left, base + LANE / 2, names[name])
             _write_busy(axes, lane, base, end - start)
@@ -68,7 +75,7 @@ def describe(lanes: Mapping[str, Sequence[Span]], title: str, unit: str = "s") -
     """Say in a sentence how long it all takes and how busy each lane is."""
     spans = [span for lane in lanes.values() for span in lane]
     whole = max(s.end for s in spans) - min(s.start for s in spans)
-    busy = [f"{name} is busy {_busy(lane, whole):.0%}" for name, lane in lanes.items()]
+    busy = [f"{name} is busy {_busy(lane, whole) * 100:.0f} %" for name, lane in lanes.items()]
     return sentence(title, f"Over {format_quantity(whole, unit)}: {', '.join(busy)}")
 
 
@@ -82,20 +89,27 @@ def _busy(lane: Sequence[Span], whole: float) -> float:
 
 
 def _room(span: Span, per_second: float) -> bool:
-    return text_size(span.label, bold=True)[0] + 0.1 <= (span.end - span.start) * per_second
+    return text_size(span.label, bold=True)[0] + 0.04 <= (span.end - span.start) * per_second
 
 
 def _unlabelled(lanes: Mapping[str, Sequence[Span]], per_second: float) -> list[tuple[str, str]]:
-    spans = [span for lane in lanes.values() for span in lane if span.label]
+    spans = [s for lane in lanes.values() for s in lane if s.label and s.kind != "idle"]
     told = {(span.label, span.kind) for span in spans if _room(span, per_second)}
-    return [pair for pair in dict.fromkeys((s.label, s.kind) for s in spans) if pair not in told]
+    left = [pair for pair in dict.fromkeys((s.label, s.kind) for s in spans) if pair not in told]
+    by_kind: dict[str, list[str]] = {}
+    for label, kind in left:
+        by_kind.setdefault(kind, []).append(label)
+    return [
+        (", ".join(labels[:3]) + ", ..." * (len(labels) > 3), kind)
+        for kind, labels in by_kind.items()
+    ]
 
 
-def _draw_lane(axes: HouseAxes, lane: Sequence[Span], base: float,
-               view: tuple[float, float]) -> None:  # fmt: skip
+def _draw_lane(
+    axes: HouseAxes, lane: Sequence[Span], base: float, view: tuple[float, float]
+) -> None:
     per_second = axes.size[0] / (view[1] - view[0])
-    axes.add_patch(Rectangle((0, base), axes.size[0], LANE, transform=inches(axes), zorder=1,
-                             facecolor="#F6F6F6", edgecolor="#D5D5D5", hatch="///", linewidth=0))  # fmt: skip
+    panel(axes, 0, base, axes.size[0], LANE, "#F6F6F6", hatch="///", ink="#D5D5D5", z=1)
     for span in lane:
         if span.kind == "idle":
             continue
@@ -104,35 +118,58 @@ def _draw_lane(axes: HouseAxes, lane: Sequence[Span], base: float,
         if span.label and _room(span, per_second):
             middle = x + (span.end - span.start) * per_second / 2
             write_on(axes, middle, base + LANE / 2, span.label, span.kind)
+    waits = [span for span in lane if span.kind == "idle" and span.label]
+    start, end = _longest_idle(lane, view)
+    for wait in waits or [Span(start, end, "idle", "idle")]:
+        if (wait.end - wait.start) * per_second > text_size(wait.label)[0] + 0.25:
+            middle = ((wait.start + wait.end) / 2 - view[0]) * per_second
+            write(
+                axes,
+                middle,
+                base + LANE / 2,
+                wait.label,
+                colour=INK["idle"],
+                ha="center",
+                zorder=2,
+                bbox={"facecolor": "#F6F6F6", "edgecolor": "none", "pad": 1.5},
+            )
 
 
-def block(axes: HouseAxes, x: float, y: float, width: float, height: float, kind: str) -> None:
-    """Draw a filled rectangle in inches, in the colour and the faint hatch of its kind."""
-    fill = COLOURS[kind]
-    axes.add_patch(Rectangle((x, y), width, height, transform=inches(axes), facecolor=fill,
-                             edgecolor=_tint(fill), hatch=HATCHES[kind], linewidth=0, zorder=3,
-                             clip_on=False))  # fmt: skip
-    axes.add_patch(Rectangle((x, y), width, height, transform=inches(axes), facecolor="none",
-                             edgecolor="white", linewidth=min(1.2, width * 24), zorder=4,
-                             clip_on=False))  # fmt: skip
+def _longest_idle(lane: Sequence[Span], view: tuple[float, float]) -> tuple[float, float]:
+    best, reached = (view[0], view[0]), view[0]
+    edges = sorted((s.start, s.end) for s in lane if s.kind != "idle")
+    for start, end in [*edges, (view[1], view[1])]:
+        if start - reached > best[1] - best[0]:
+            best = (reached, start)
+        reached = max(reached, end)
+    return best
 
 
-def write_on(axes: HouseAxes, x: float, y: float, text: str, kind: str) -> None:
+def write_on(axes: HouseAxes, x: float, y: float, text: str, kind: str, ha: str = "center") -> None:
     """Write bold words on a block, on a patch without hatching."""
-    write(axes, x, y, text, bold=True, colour=words_on(COLOURS[kind]), ha="center", zorder=6,
-          va="center", bbox={"facecolor": COLOURS[kind], "edgecolor": "none", "pad": 1.2})  # fmt: skip
-
-
-def _tint(fill: str) -> str:
-    """A colour a third of the way to white, for hatching that does not disturb."""
-    parts = [int(fill[i : i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(p + (255 - p) * 0.35):02X}" for p in parts)
+    write(
+        axes,
+        x,
+        y,
+        text,
+        bold=True,
+        colour=words_on(COLOURS[kind]),
+        ha=ha,
+        zorder=6,
+        va="center",
+        bbox={"facecolor": COLOURS[kind], "edgecolor": "none", "pad": 0.6},
+    )
 
 
 def _write_busy(axes: HouseAxes, lane: Sequence[Span], base: float, whole: float) -> None:
     share = _busy(lane, whole)
-    write(axes, axes.size[0] + 0.1, base + LANE / 2, f"busy {share:.0%}".replace("%", " %"),
-          colour=INK["other"] if share < 0.995 else INK["limit"])  # fmt: skip
+    write(
+        axes,
+        axes.size[0] + 0.1,
+        base + LANE / 2,
+        f"busy {share * 100:.0f} %",
+        colour=INK["other"] if share < 0.995 else INK["limit"],
+    )
 
 
 def _key_rows(keyed: Sequence[tuple[str, str]], width: float) -> list[list[tuple[float, str, str]]]:

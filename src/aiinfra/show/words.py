@@ -37,7 +37,9 @@ def same(one: float, other: float) -> str | None:
 def distance(value: float, reference: float) -> str:
     """Say how far ``value`` is from ``reference``: "3.2x low", "1.2x high", "within 1 %"."""
     ratio = max(value, reference) / min(value, reference)
-    return same(value, reference) or f"{ratio_words(ratio)} {'low' if value < reference else 'high'}"
+    return (
+        same(value, reference) or f"{ratio_words(ratio)} {'low' if value < reference else 'high'}"
+    )
 
 
 def value_words(quantity: Quantity) -> str:
@@ -99,3 +101,10 @@ def sentence(*parts: str) -> str:
 def listing(items: list[str]) -> str:
     """Join items as prose: "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def percent(share: float) -> str:
+    """Write a share of the whole: "34 %", "0.4 %"."""
+    if 0 < share < 5e-5:
+        return "< 0.01 %"
+    return f"{share * 100:.0f} %" if share >= 0.0095 or share == 0 else f"{share * 100:.1g} %"

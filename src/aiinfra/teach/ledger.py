@@ -7,17 +7,19 @@ so. ``ledger.toml`` names the lesson that measures each.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from pathlib import Path
 from typing import Any, Protocol
 
 from aiinfra.facts import recordings
-from aiinfra.results import Quantity
+from aiinfra.results import Quantity, Table
 from aiinfra.teach.progress import Progress, open_progress
 from aiinfra.teach.words import brief, say
 from aiinfra.units import split_unit
 
+EDGE = re.compile(r"_(low|high)$")  # the spread of another column
 NAMES_FILE = Path(__file__).with_name("ledger.toml")
 
 
@@ -27,6 +29,10 @@ class LedgerError(LookupError):
 
 class Measured(Protocol):
     """A run of an experiment, as far as the ledger needs it."""
+
+    @property
+    def table(self) -> Table:
+        """Return the named columns with their units."""
 
     def quantity(self, column: str, **where: Any) -> Quantity:
         """Return one cell with unit, source and spread."""
@@ -46,7 +52,7 @@ def keep(
     "bandwidth", threads=2)``. Replays and models are returned and not kept: the ledger holds this
     machine's own numbers. While recording, the number also becomes the reference for others.
     """
-    quantity = in_base_unit(run if isinstance(run, Quantity) else cell_of(run, column, where))
+    quantity = in_base_unit(run if isinstance(run, Quantity) else cell_of(name, run, column, where))
     told = f"{name.replace('_', ' ')}: {brief(quantity.value, quantity.unit)}"
     if not quantity.source.startswith("measured here"):
         say(f"Not kept in your ledger, because it was not measured here: {told}.")
@@ -92,10 +98,22 @@ def own_quantity(entry: dict[str, Any]) -> Quantity:
     return Quantity(entry["value"], entry["unit"], source, entry.get("low"), entry.get("high"))
 
 
-def cell_of(run: Measured, column: str | None, where: dict[str, Any]) -> Quantity:
-    """Return one cell of a run; raises ``ValueError`` when the column is not named."""
+def cell_of(name: str, run: Measured, column: str | None, where: dict[str, Any]) -> Quantity:
+    """Return one cell of a run.
+
+    Without ``column`` it is the only one with a unit, or the only one that ``name`` ends in
+    ("triad_bandwidth" keeps "bandwidth"); raises ``ValueError`` when that does not decide.
+    """
     if column is None:
-        raise ValueError('name the column to keep: ledger.keep("name", run, "bandwidth")')
+        with_unit = [c for c, unit in run.table.units.items() if unit and not EDGE.search(c)]
+        named = [c for c in with_unit if name.endswith(c)] or with_unit
+        if len(named) != 1:
+            there = ", ".join(with_unit) or "none with a unit"
+            raise ValueError(
+                f'name the column to keep, as in ledger.keep("{name}", run, "bandwidth"); '
+                f"there are: {there}"
+            )
+        column = named[0]
     return run.quantity(column, **where)
 
 

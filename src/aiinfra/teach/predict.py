@@ -18,7 +18,6 @@ from aiinfra.teach.progress import Progress, open_progress
 from aiinfra.teach.words import brief, widgets_available
 from aiinfra.units import parse_quantity, split_unit
 
-DECIMAL_COMMA = re.compile(r",(?!\d{3}(?!\d))")
 LATE = "entered after the answer was shown"
 CODE_SPAN = re.compile(r"`([^`]+)`")
 
@@ -116,8 +115,6 @@ def predict(
 def read_answer(answer: str | float, unit: str) -> float:
     """Read an answer in SI units; raises ``ValueError`` with a sentence for the learner."""
     if isinstance(answer, str):
-        if DECIMAL_COMMA.search(answer):
-            raise ValueError(f"{answer!r} has a comma in an odd place; write 1.5 with a point")
         value = parse_quantity(answer, unit)
     elif isinstance(answer, bool) or not hasattr(answer, "__float__"):
         raise ValueError(f"{answer!r} is not a number; type for example 12 or 1.5e3")
@@ -154,8 +151,8 @@ def prediction_box(guess: Guess) -> tuple[Any, Any, Any]:
     wide = ipywidgets.Layout(width="22rem")
     field_widget = ipywidgets.Text(
         placeholder=placeholder,
-        description="Prediction",
-        tooltip=f"{guess.question} ({placeholder})",
+        description=guess.question,  # without width: names the field for screen readers alone
+        style={"description_width": "0px"},
         continuous_update=False,
         layout=wide,
     )

@@ -21,6 +21,7 @@ from typing import Any
 from aiinfra.teach.verdict import Verdict, failed, not_attempted
 
 PRINTED_CHARACTERS = 2000
+REPORT_BYTES = 32 * 2**20
 WATCHED = ("aiinfra", "numpy", "math", "builtins", "json", "random")
 Snapshot = dict[tuple[str, str], Any]
 Report = Callable[[Verdict], None]
@@ -104,7 +105,9 @@ def grade(grader: Any, payload: bytes, rng: Any, module: types.ModuleType) -> Ve
         verdict = grader(submission, rng)
     except NotImplementedError:
         return not_attempted()
-    except MemoryError:
+    except MemoryError as problem:
+        make_room()
+        traceback.clear_frames(problem.__traceback__)
         return failed("Your code asked for more memory than a check may use.")
     except BaseException as problem:  # SystemExit and KeyboardInterrupt too
         return failed(explain(problem, module))
@@ -137,6 +140,7 @@ def watch_clock(seconds: float, report: Report, module: types.ModuleType) -> Non
     main_thread = threading.get_ident()
 
     def stop() -> None:
+        make_room()
         frame = sys._current_frames().get(main_thread)
         stack = traceback.extract_stack(frame)
         where = next((f for f in reversed(stack) if is_learners(f.filename, module)), None)
@@ -165,8 +169,18 @@ def limit_memory(extra_bytes: float) -> None:
     with suppress(OSError, ValueError):
         pages = int(Path("/proc/self/statm").read_text().split()[5])
         limit = int(pages * resource.getpagesize() + extra_bytes)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit + REPORT_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def make_room() -> None:
+    """Free the memory that was set aside for reporting that there is none left."""
+    if sys.platform.startswith("linux"):
+        import resource
+
+        with suppress(OSError, ValueError):
+            hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+            resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def snapshot(graders: str, names: Snapshot | None = None) -> Snapshot:
