@@ -8,6 +8,7 @@ import pytest
 from aiinfra.measure.timing import (
     CpuClock,
     EventClock,
+    Timing,
     call_series,
     choose_clock,
     first_call,
@@ -182,3 +183,9 @@ def test_first_call_runs_once():
     calls = []
     assert first_call(calls.append, 1) > 0
     assert calls == [1]
+
+
+def test_a_row_keeps_the_spread_of_a_time_and_of_a_rate() -> None:
+    timing = Timing(2.0, 1.0, 4.0, 1.0, 4.0, (1.0, 2.0, 4.0), 1)
+    assert timing.columns() == {"seconds": 2.0, "seconds_low": 1.0, "seconds_high": 4.0}
+    assert timing.columns("rate", work=8) == {"rate": 4.0, "rate_low": 2.0, "rate_high": 8.0}

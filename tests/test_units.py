@@ -83,3 +83,10 @@ def test_a_table_finds_rows_by_value_and_says_when_there_are_none():
         table.where(size=3)
     with pytest.raises(KeyError, match="there are size, seconds"):
         table["speed"]
+
+
+def test_a_spread_has_the_unit_of_its_column():
+    table = Table.from_rows(
+        [{"seconds": 1.0, "seconds_low": 0.9, "seconds_high": 1.2}], {"seconds": "s"}
+    )
+    assert table.units["seconds_low"] == table.units["seconds_high"] == "s"

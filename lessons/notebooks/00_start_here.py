@@ -22,7 +22,6 @@ import numpy as np
 
 from aiinfra.facts.catalogue import accelerator, overhead
 from aiinfra.measure import call_series, experiment, first_call, probe, time_call
-from aiinfra.model import offload
 from aiinfra.results import Comparison, Quantity, Table
 from aiinfra.show import Series, Span, gap, samples, sweep, timeline
 from aiinfra.teach import check, compare, learned, ledger, predict, quiz
@@ -45,7 +44,8 @@ machine
 # A lesson asks you for a number before it shows one. A wrong guess is worth more than none: you
 # remember the distance. Type into the box and press Enter; the cells below it use your guess when
 # you run them again.
-#
+
+# %% [markdown]
 # ## Why does the first run lie?
 #
 # The subject is a sum of one million numbers. `numba.njit` marks the loop for compilation to
@@ -66,7 +66,7 @@ numbers = np.random.default_rng(1).random(1_000_000)
 
 # %%
 guess_first = predict(
-    "You call `total(numbers)` twenty times. How many times longer than a typical call is the first?",
+    "You call `total(numbers)` twenty times. How many times slower than usual is the first call?",
     unit="x",
     key="00.first_call",
 )
@@ -99,7 +99,8 @@ gap(first_gap, title="The first call is in another league")
 #
 # **Change one thing.** Run the last two cells once more. `total` is compiled now. Where does the
 # first dot go?
-#
+
+# %% [markdown]
 # ## Why does one run lie?
 #
 # A much shorter subject: `len` of a list. Reading a clock takes time too, like the thumb on a
@@ -128,18 +129,19 @@ samples(
 one_reading = float(np.median(readings))
 gap(
     compare(guess_len, measured=honest.quantity()),
-    title=f"A single reading is {one_reading / honest.median:.0f} times too long: it times the clock",
+    title=f"One reading is {one_reading / honest.median:.0f} times too long: it times the clock",
 )
 
 # %% [markdown]
 # **Explain.** A single reading holds the clock's own cost, so it is wrong by the same amount each
 # time, and a thousand of them are no better. Repeating the call between two readings is. What is
-# left is noise, and it goes one way: other work on the machine only ever makes a run longer. The
-# mean follows those rare runs, the median does not. Without a spread, no number can be compared
-# with another: two medians closer than their spreads are the same.
+# left is noise: other work on the machine makes a run longer, a change of the clock speed moves
+# it both ways. The mean follows the rare bad runs, the median does not. Two medians closer than
+# their spreads cannot be told apart by these runs.
 #
 # **Change one thing.** Time `sorted` on `list(range(1000))` instead. Why do both ways agree now?
-#
+
+# %% [markdown]
 # ## When is the work done?
 #
 # Much of an AI server is *asynchronous*: a call hands work over and returns at once. A GPU does
@@ -203,19 +205,20 @@ gap(submit_gap, title="Stopping the clock too early hides all the work")
 # have. The remedy is to wait, or a pair of *events*: time stamps that the GPU writes before and
 # after the kernel.
 #
-# **Change one thing.** Add the size `4**15` to the list at the end of the next cell. Which line
-# follows, and which stays at the wall?
+# **Change one thing.** Put `"a100-sxm-80gb"` in place of `"h100-sxm"` in the next cell. Which
+# line moves? (On a real GPU, arrays that fit its own cache can beat its memory honestly.)
 
 
 # %%
+gpu = accelerator("h100-sxm")
+
+
 def square_model(sizes):
-    """An H100 from the catalogue: one launch, then 8 bytes an element at its bandwidth."""
-    device, launch = accelerator("h100-sxm"), overhead("cuda-launch").value
-    gpu = offload.Machine(device.peaks["fp32"], device.memory_bandwidth, launch)
-    square = offload.Workload(flop=1, memory_bytes=8)
-    seconds = [offload.offload_time(n, square, gpu).seconds for n in sizes]
-    columns = {"elements": sizes, "early": [launch] * len(sizes), "done": seconds}
-    return Table(columns, {"early": "s", "done": "s"}), device.name
+    """From the catalogue: 8 bytes an element at full bandwidth, but no faster than a launch."""
+    launch = overhead("cuda-launch").value
+    done = [max(launch, 8 * size / gpu.memory_bandwidth) for size in sizes]
+    columns = {"elements": sizes, "early": [launch] * len(sizes), "done": done}
+    return Table(columns, {"early": "s", "done": "s"}), gpu.name
 
 
 @experiment(needs="gpu", model=square_model)
@@ -225,11 +228,13 @@ def gpu_square(sizes):
 
     rows = []
     for size in sizes:
-        x = cp.ones(size, np.float32)
-        done = time_call(cp.square, x, device="gpu").median
-        early = first_call(cp.square, x)
-        cp.cuda.Device().synchronize()
-        rows.append({"elements": size, "early": early, "done": done})
+        x, y = cp.ones(size, np.float32), cp.empty(size, np.float32)
+        done = time_call(cp.square, x, out=y, device="gpu").columns("done")
+        early = []
+        for _ in range(20):
+            early.append(first_call(cp.square, x, out=y))
+            cp.cuda.Device().synchronize()
+        rows.append({"elements": size, "early": float(np.median(early)), **done})
     return Table.from_rows(rows, {"early": "s", "done": "s"})
 
 
@@ -241,7 +246,7 @@ sweep(
             source=squares.source)],
     x="elements squared",
     y=("bandwidth by that clock", "B/s"),
-    wall_at=[(accelerator("h100-sxm").memory_bandwidth, "H100 memory")],
+    wall_at=[(gpu.memory_bandwidth, f"memory of the {gpu.slug}")],
     title="Without waiting, a GPU seems faster than its own memory",
 )
 
@@ -278,7 +283,7 @@ gap(broken, title="The slowest of a hundred calls is not the median call")
 learned(
     f"The first call took {first_gap.measured.value:,.0f} times a typical one, for it compiled.",
     f"`len` takes {1e9 * honest.median:.0f} ns; a single reading says {1e9 * one_reading:.0f} ns.",
-    f"`submit` returned when {100 * early / done:.2f} % of the time had passed and no work was done.",
+    f"`submit` returned after {100 * early / done:.2f} % of the time, with the work still to come.",
 )
 
 # %% [markdown]

@@ -30,7 +30,15 @@ from aiinfra.facts.catalogue import accelerator, link, overhead
 from aiinfra.measure import experiment, probe, time_call
 from aiinfra.model import amdahl, offload
 from aiinfra.results import Quantity, Table
-from aiinfra.show import Series, break_even_explorer, break_even_figure, gap, ladder, sweep
+from aiinfra.show import (
+    Series,
+    break_even_explorer,
+    break_even_figure,
+    breakdown,
+    gap,
+    ladder,
+    sweep,
+)
 from aiinfra.teach import check, compare, learned, ledger, predict, quiz
 
 f32 = np.float32
@@ -60,9 +68,10 @@ guess_cpu = predict(
 
 # %% [markdown]
 # **Measure.** Three versions take one pixel at a time or, with NumPy, all live pixels at once.
-# The fourth advances `lanes` neighbours in lockstep, so that the compiler can place them in
-# vector registers. A pixel that has left keeps turning, uselessly, until its whole group has
-# left. The fifth shares the groups out among the cores.
+# The fourth advances `lanes` neighbours in lockstep, so that the compiler can use vector
+# instructions. A pixel that has left keeps turning, uselessly, until its whole group has left.
+# The fifth shares the groups out among the cores. Python counts in 64-bit numbers, the others in
+# 32-bit.
 
 
 # %%
@@ -157,14 +166,8 @@ def cpu_ladder(width, height, limit):
         "+ all cores": time_call(render_all_cores, out, width, height, limit, 32),
     }
     turns = int(out.sum())
-    rows = [
-        {"rung": name, "seconds": run.median, "rate": turns / run.median,
-         "rate_low": turns / run.high, "rate_high": turns / run.low}
-        for name, run in runs.items()
-    ]
-    return Table.from_rows(
-        rows, {"seconds": "s", "rate": "turns/s", "rate_low": "turns/s", "rate_high": "turns/s"}
-    )
+    rows = [{"rung": name, **run.columns("rate", work=turns)} for name, run in runs.items()]
+    return Table.from_rows(rows, {"rate": "turns/s"})
 
 
 WIDTH, HEIGHT, LIMIT = 480, 320, 200
@@ -177,25 +180,26 @@ ladder(
 
 # %%
 rate = dict(zip(rungs["rung"], rungs["rate"], strict=True))
-lanes, cores = machine.simd_bits // 32, machine.cores_usable
+lanes, cores = (machine.simd_bits or 128) // 32, machine.cores_usable
 compiled = rate["compiled loop"] / rate["Python loop"]
 cpu_gap = compare(
     guess_cpu,
     measured=Quantity(rate["+ all cores"] / rate["Python loop"], "x", rungs.source),
-    model=Quantity(compiled * lanes * cores, "x", f"model: compiled x {lanes} lanes x {cores} cores"),
+    model=Quantity(compiled * lanes * cores, "x", f"model: {lanes} lanes, {cores} cores"),
 )
 gap(cpu_gap, title="Most of this CPU is out of reach for a plain loop")
 
 # %% [markdown]
 # **Explain.** Three factors multiply: compiling removes the interpreter, then lanes and cores
-# share what is left. The model takes lanes and cores at face value, and that is its error. A
-# group is done when its slowest lane is done; until then the lanes whose pixel has left are busy
-# with nothing.
+# share what is left. The model takes both at face value and is wrong in three ways. Compilers
+# often use half of a 512-bit register; each turn passes its numbers through the L1 cache; and a
+# group is done when its slowest lane is done, so lanes whose pixel has left are busy with
+# nothing.
 #
-# **Change one thing.** Narrow groups leave the arithmetic units waiting for the one result in
-# flight, wide groups wait for their slowest lane. The dashed line comes from the picture alone:
-# the share of lanes that still have work, scaled to the best measured width. Pass `limit=50` and
-# see whether the best width moves.
+# **Change one thing.** Narrow groups wait for one result and its trip through the cache, wide
+# groups for their slowest lane. The dashed line comes from the picture alone: the share of lanes
+# that still have work, scaled to the best measured width. Pass `limit=50` and see whether the
+# best width moves.
 
 
 # %%
@@ -207,7 +211,8 @@ def lockstep_width(widths, width, height, limit):
     for lanes in widths:
         run = time_call(render_one_core, out, width, height, limit, lanes)
         useful = offload.lane_efficiency(out.tolist(), lanes)
-        rows.append({"lanes": lanes, "rate": int(out.sum()) / run.median, "useful": useful})
+        rate = run.columns("rate", work=int(out.sum()))
+        rows.append({"lanes": lanes, **rate, "useful": useful})
     return Table.from_rows(rows, {"rate": "turns/s"})
 
 
@@ -215,11 +220,12 @@ widths = lockstep_width([2**k for k in range(10)], WIDTH, HEIGHT, limit=LIMIT)
 best = max(range(len(widths)), key=lambda i: widths["rate"][i])
 busy = np.array(widths["useful"]) * widths["rate"][best] / widths["useful"][best]
 sweep(
-    [Series("measured, one core", widths["lanes"], widths["rate"], "cpu", source=widths.source),
+    [Series("measured, one core", widths["lanes"], widths["rate"], "cpu",
+            widths["rate_low"], widths["rate_high"], widths.source),
      Series("model: lanes with work", widths["lanes"], busy, "model", source="model: lockstep")],
     x="lanes that advance together",
     y=("turns per second", "turns/s"),
-    title=f"{widths['lanes'][best]} lanes together: fewer leave units idle, more wait for the slowest",
+    title=f"{widths['lanes'][best]} lanes: fewer leave units idle, more wait for the slowest",
 )
 
 # %% [markdown]
@@ -236,7 +242,8 @@ guess_program = predict(
 )
 
 # %% [markdown]
-# **Measure.** Each version draws and saves a real file, which is deleted afterwards.
+# **Measure.** Each version draws and saves a real file, deleted afterwards. (A small file like
+# this ends in the system's memory and reaches the disk later.)
 
 
 # %%
@@ -253,7 +260,7 @@ def draw(rung, limit):
     out = np.zeros(WIDTH * HEIGHT, np.int32)
     match rung:
         case "Python loop":
-            return render_python(WIDTH, HEIGHT, limit)
+            return np.array(render_python(WIDTH, HEIGHT, limit), np.int32)
         case "NumPy arrays":
             return render_numpy(WIDTH, HEIGHT, limit)
         case "compiled loop":
@@ -269,15 +276,22 @@ def draw_and_save(limit):
         file = Path(folder) / "mandelbrot.png"
         for rung in ("Python loop", "NumPy arrays", "compiled loop", "+ all cores"):
             few = {"repeats": 3, "warmup": 0} if rung == "Python loop" else {}
-            alone = time_call(draw, rung, limit, **few).median
-            save = time_call(save_picture, draw(rung, limit), file).median
-            whole = time_call(lambda r: save_picture(draw(r, limit), file), rung, **few).median
-            rows.append({"rung": rung, "draw": alone, "save": save, "program": whole})
+            alone = time_call(draw, rung, limit, **few)
+            save = time_call(save_picture, draw(rung, limit), file)
+            whole = time_call(lambda r: save_picture(draw(r, limit), file), rung, **few)
+            rows.append({"rung": rung, **alone.columns("draw"), **save.columns("save"),
+                         **whole.columns("program")})
     return Table.from_rows(rows, {"draw": "s", "save": "s", "program": "s"})
 
 
 program = draw_and_save(LIMIT)
-program
+breakdown(
+    {rung: [("drawing", program.quantity("draw", rung=rung), "cpu"),
+            ("saving", program.quantity("save", rung=rung), "storage")]
+     for rung in program["rung"]},
+    same_width=True,
+    title="The faster the drawing, the more of the program is saving",
+)
 
 # %%
 draw_gain = program["draw"][0] / np.array(program["draw"])
@@ -302,21 +316,20 @@ gap(program_gap, title="Saving the file sets the limit, however fast the drawing
 
 # %%
 other = draw_and_save(limit=20)
-fitted = amdahl.fit(draw_gain, program_gain)
-factors = np.logspace(0, 3.3, 60)
+other_draw, other_program = (other[c][0] / np.array(other[c]) for c in ("draw", "program"))
+fitted, factors = amdahl.fit(draw_gain, program_gain), np.logspace(0, 3.3, 60)
 law = [amdahl.speedup(fitted.parallel_fraction, s) for s in factors]
 sweep(
     [Series("measured, 200 turns", draw_gain, program_gain, "cpu", source=program.source),
      Series("fitted: Amdahl", factors, law, "model", source="model: Amdahl, fitted at 200 turns"),
-     Series("measured, 20 turns", other["draw"][0] / np.array(other["draw"]),
-            other["program"][0] / np.array(other["program"]), "cpu")],
+     Series("measured, 20 turns", other_draw, other_program, "cpu")],
     x=("speedup of the drawing", "x"),
     y=("speedup of the program", "x"),
     title=f"No drawing makes this program more than {fitted.limit:.0f} times faster",
 )
 
 # %% [markdown]
-# ## When does a GPU win, and when never?
+# ## When does a GPU win, and when not?
 #
 # A GPU runs a thread for each pixel, 32 of them in lockstep (a *warp*), thousands of warps side
 # by side. First the CPU must *launch* the program, the *kernel*; afterwards the result crosses
@@ -327,15 +340,13 @@ sweep(
 
 # %%
 guess_pixels = predict(
-    "From how many pixels does an H100, launch and copy back included, beat all cores here?",
+    "From how many pixels does an H100, launch and copy back included, beat this CPU?",
     unit="pixels",
     key="01.break_even",
 )
-
-# %%
 guess_saxpy = predict(
-    "Two NumPy vectors of 16 million floats: how many times faster than all cores here is saxpy on "
-    "that H100, copies there and back included? Below 1 means slower.",
+    "Two NumPy vectors of 16 million floats: how many times faster than this CPU is saxpy on that "
+    "H100, copies there and back included? Below 1 means slower.",
     unit="x",
     key="01.saxpy",
 )
@@ -376,15 +387,17 @@ while (turns < limit && zr * zr + zi * zi <= 4.0f) {
 """
 
 # %%
-INSTRUCTIONS = 12  # a turn of the loop above in PTX, as nvcc 13.0 compiles it for an H100
-DEPENDENT = 4  # of these, those that wait for one another: multiply, subtract, add, compare
+# The machine code that nvcc 13.0 makes of the loop for an H100 (sm_90): instructions in a turn, and
+# the cycles that its stall counts give a warp which is alone.
+INSTRUCTIONS, CYCLES = 11, 36
 
-device, bus, launch = accelerator("h100-sxm"), link("pcie-5-x16"), overhead("cuda-launch")
-one_lane = device.boost_clock / (DEPENDENT * overhead("fma-latency-volta").value)  # turns/s
+device, bus = accelerator("h100-sxm"), link("pcie-5-x16")
+launch, copying = overhead("cuda-launch"), overhead("pcie-5-copy")
+one_lane = device.boost_clock / CYCLES  # turns/s
 
 
 def mandelbrot_model(heights, limit):
-    """Price the GPU's runs: launch, warps in lockstep at full issue rate, copy back."""
+    """Price the CuPy route: launch, warps in lockstep at full issue rate, copy back."""
     issue = device.peaks["fp32"] / 2  # instructions/s: the peak counts multiply-add as two
     rows = []
     for height in heights:
@@ -393,15 +406,17 @@ def mandelbrot_model(heights, limit):
         useful = offload.lane_efficiency(turns.tolist(), 32)
         busy = int(turns.sum()) * INSTRUCTIONS / issue / useful
         kernel = max(busy, int(turns.max()) / one_lane)
-        whole = launch.value + kernel + 4 * turns.size / bus.bandwidth_per_direction
-        rows.append({"route": "model", "pixels": turns.size, "kernel": kernel, "seconds": whole})
+        whole = launch.value + kernel + 4 * turns.size / copying.value
+        rows.append({"route": "model", "pixels": turns.size, "kernel": max(kernel, launch.value),
+                     "seconds": whole})
     return Table.from_rows(rows, {"kernel": "s", "seconds": "s"}), f"{device.name}, {bus.name}"
 
 
 @experiment(needs="gpu", model=mandelbrot_model)
 def gpu_mandelbrot(heights, limit):
-    """Draw pictures of growing size on the GPU: the kernel alone, and launch to copy back."""
+    """Draw growing pictures on the GPU: kernels back to back, and launch to copy back."""
     import cupy as cp
+    from cupyx import empty_pinned
 
     arguments = "int32 width, int32 height, int32 limit"
     elementwise = cp.ElementwiseKernel(arguments, "int32 turns", MANDELBROT_CUPY, "mandelbrot")
@@ -409,37 +424,40 @@ def gpu_mandelbrot(heights, limit):
     for height in heights:
         size = (3 * height // 2, height, limit)
         out = cp.empty(size[0] * height, np.int32)
+        host, view = empty_pinned(out.size, np.int32), cuda.as_cuda_array(out)
         by_numba = mandelbrot_numba[-(-out.size // 256), 256]
         for route, draw in {
             "CuPy": lambda: elementwise(*size, out),
-            "numba.cuda": lambda: by_numba(out, *size),
+            "numba.cuda": lambda: by_numba(view, *size),
         }.items():
-            kernel = time_call(draw, device="gpu").median
-            whole = time_call(lambda: (draw(), out.get())).median
-            rows.append({"route": route, "pixels": out.size, "kernel": kernel, "seconds": whole})
+            kernel = time_call(draw, device="gpu").columns("kernel")
+            whole = time_call(lambda: (draw(), out.get(out=host))).columns("seconds")
+            rows.append({"route": route, "pixels": out.size, **kernel, **whole})
     return Table.from_rows(rows, {"kernel": "s", "seconds": "s"})
 
 
+# %%
 @experiment(needs="cpu")
 def cpu_mandelbrot(heights, limit):
     """Draw pictures of growing size on one core and on all, whichever is faster."""
     rows = []
     for height in heights:
         picture = (np.zeros(height * height * 3 // 2, np.int32), height * 3 // 2, height, limit, 32)
-        seconds = [time_call(draw, *picture).median for draw in (render_one_core, render_all_cores)]
-        rows.append({"pixels": picture[0].size, "seconds": min(seconds)})
+        runs = [time_call(draw, *picture) for draw in (render_one_core, render_all_cores)]
+        best = min(runs, key=lambda run: run.median)
+        rows.append({"pixels": picture[0].size, **best.columns("seconds")})
     return Table.from_rows(rows, {"seconds": "s"})
 
 
-# %%
 heights = [2**k for k in range(3, 12)]
 on_cpu, on_gpu = cpu_mandelbrot(heights, LIMIT), gpu_mandelbrot(heights, LIMIT)
-pixels, fastest = on_cpu["pixels"], on_gpu.table.where(route=on_gpu["route"][0])
-meets = offload.crossing(pixels, on_cpu["seconds"], fastest["seconds"])
+pixels, route = on_cpu["pixels"], on_gpu.table.where(route=on_gpu["route"][0])
+# Never crossing counts as beyond the largest picture.
+meets = offload.crossing(pixels, on_cpu["seconds"], route["seconds"]) or pixels[-1]
 sweep(
     [Series("CPU", pixels, on_cpu["seconds"], "cpu", source=on_cpu.source),
-     Series("GPU, launch to copy", pixels, fastest["seconds"], "gpu", source=on_gpu.source),
-     Series("GPU kernel alone", pixels, fastest["kernel"], "gpu")],
+     Series("GPU, launch to copy", pixels, route["seconds"], "gpu", source=on_gpu.source),
+     Series("GPU, back to back", pixels, route["kernel"], "gpu")],
     x=("pixels in the picture", ""),
     y=("time", "s"),
     title="The GPU pays a fixed price once, then hardly anything for each pixel",
@@ -447,8 +465,8 @@ sweep(
 
 # %%
 pixel = offload.Workload(flop=56 * 8, memory_bytes=4, bytes_out=4)
-gpu_flops = device.peaks["fp32"] / 2 * 8 / INSTRUCTIONS
-gpu = offload.Machine(gpu_flops, device.memory_bandwidth, launch.value, bus.bandwidth_per_direction)
+gpu_flops = device.peaks["fp32"] / 2 * 8 / INSTRUCTIONS * widths["useful"][5]  # 32 lanes a warp
+gpu = offload.Machine(gpu_flops, device.memory_bandwidth, launch.value, copying.value)
 one_core = offload.Machine(8 * rate["+ SIMD lanes"], inf, overhead=0)
 pixels_gap = compare(
     guess_pixels,
@@ -474,17 +492,17 @@ def cpu_saxpy(sizes):
     for size in sizes:
         x, y = np.ones(size, f32), np.ones(size, f32)
         ways = [time_call(way, f32(0.5), x, y) for way in (saxpy_one_core, saxpy_all_cores)]
-        seconds = min(way.median for way in ways)
-        copy = time_call(np.copyto, y, x).median  # the first leg of a trip to the GPU
-        rows.append({"elements": size, "seconds": seconds, "copy": copy})
+        best = min(ways, key=lambda way: way.median)
+        copy = time_call(np.copyto, y, x)  # the first leg of a trip to the GPU
+        rows.append({"elements": size, **best.columns("seconds"), **copy.columns("copy")})
     return Table.from_rows(rows, {"seconds": "s", "copy": "s"})
 
 
 def saxpy_model(sizes):
     """Price the trip; to leave a NumPy array, the CPU first copies it where the GPU may read."""
     work = offload.Workload(flop=2, memory_bytes=12, bytes_in=8, bytes_out=4)
-    copying = 4 * sizes[-1] / vectors["copy"][-1]  # B/s
-    rates = {"NumPy arrays": min(copying, gpu.link), "pinned memory": gpu.link, "on the GPU": inf}
+    staged = min(4 * sizes[-1] / vectors["copy"][-1], gpu.link)  # B/s
+    rates = {"NumPy arrays": staged, "pinned memory": gpu.link, "on the GPU": inf}
     rows = [
         {"place": place, "elements": size,
          "seconds": offload.offload_time(size, work, replace(gpu, link=rate)).seconds}
@@ -505,18 +523,21 @@ def gpu_saxpy(sizes):
     for size in sizes:
         x, y, host = cp.ones(size, f32), cp.ones(size, f32), np.ones(size, f32)
 
+        pinned = empty_like_pinned(host)
+        pinned[:] = host
+
         def trip(vector, x=x, y=y):
             x.set(vector)
             y.set(vector)
-            work(f32(0.5), x, y)
+            work(f32(0), x, y)
             y.get(out=vector)
 
-        seconds = {
-            "NumPy arrays": time_call(trip, host).median,
-            "pinned memory": time_call(trip, empty_like_pinned(host)).median,
-            "on the GPU": time_call(work, f32(0.5), x, y, device="gpu").median,
+        runs = {
+            "NumPy arrays": time_call(trip, host),
+            "pinned memory": time_call(trip, pinned),
+            "on the GPU": time_call(work, f32(0), x, y, device="gpu"),
         }
-        rows += [{"place": p, "elements": size, "seconds": s} for p, s in seconds.items()]
+        rows += [{"place": p, "elements": size, **run.columns()} for p, run in runs.items()]
     return Table.from_rows(rows, {"seconds": "s"})
 
 
@@ -538,20 +559,25 @@ ledger.keep("saxpy_bandwidth", bandwidth)
 from_numpy = trips.quantity("seconds", place="NumPy arrays", elements=sizes[-1])
 saxpy_gap = compare(
     guess_saxpy,
-    measured=Quantity(vectors["seconds"][-1] / from_numpy.value, "x", trips.source),
+    measured=Quantity(
+        vectors["seconds"][-1] / from_numpy.value, "x", f"{vectors.source}; {trips.source}"
+    ),
     model=Quantity(gpu.link / bandwidth.value, "x", f"model: {bus.name} against this memory"),
 )
 gap(saxpy_gap, title="Sending the vectors costs more than using them")
 
 # %% [markdown]
-# **Explain.** One lane of the GPU is slower than one core of yours: each instruction waits four
-# cycles for the one before it. The picture wins because thousands of lanes hide those waits.
-# saxpy loses before the GPU starts: the CPU reads *and* writes every byte of an ordinary array to
-# bring it into *pinned* memory, which the GPU may read, and that is as much traffic as the work
-# itself. A single chain, in which every step needs the last, never wins: thousands of lanes idle.
+# **Explain.** A GPU lane runs in order and guesses no branches: a turn takes it some 36 cycles,
+# mostly waiting. Your core works ahead on several turns. The picture wins because each scheduler
+# of the GPU holds up to 16 warps and issues from another one while one waits.
 #
-# **Change one thing.** Move arithmetic per byte, size and link, and watch the crossing come and
-# go.
+# saxpy does little with its bytes. From a NumPy array, the CPU first reads and writes each of
+# them to bring them into *pinned* memory, which the GPU may read. The model forgets that copy;
+# the gap is that copy. A chain of *scalar* steps loses too: one lane works. If each step is wide,
+# as in generating tokens, a GPU can still win.
+#
+# **Change one thing.** Move arithmetic per byte, size and link, for data in pinned memory, and
+# watch the crossing come and go.
 
 
 # %%
@@ -575,37 +601,43 @@ def gpu_parts(elements, flop_per_byte, link_slug):
             "compute": elements * one.compute}
 
 
-break_even_figure(cpu_time, gpu_parts, elements=1e6, flop_per_byte=2 / 12, link="pcie-5-x16")
-
-# %%
 buses = ["pcie-3-x16", "pcie-4-x16", "pcie-5-x16", "pcie-6-x16", "nvlink-c2c"]
 choices = [(slug, link(slug).name) for slug in buses] + [("none", "data already on the GPU")]
-break_even_explorer(cpu_time, gpu_parts, links=choices, flop_per_byte=10, link="pcie-5-x16")
+source = "model: the picture's kind of arithmetic, pinned memory; CPU rates measured here"
+break_even_figure(
+    cpu_time, gpu_parts, 1e6, flop_per_byte=2 / 12, link=buses[2], links=choices, source=source
+)
+
+# %%
+break_even_explorer(
+    cpu_time, gpu_parts, choices, flop_per_byte=10, link=buses[2], source=source
+)
 
 # %% [markdown]
 # ## Where this model breaks
 #
 # - Amdahl's share belongs to one problem: fitted at 200 turns, the law misses the program at 20
 #   turns in the figure above by a factor, since less drawing leaves saving a larger share.
-# - The GPU model runs every loop at the full issue rate and every link at its rated speed. Real
-#   kernels reach 60-95 % of that, and a launch from Python costs several times what the CUDA
-#   runtime takes.
-# - Nothing overlaps. With streams, copies and kernels run side by side and hide up to half the
-#   trip.
+# - The GPU model issues at the full rate and launches as fast as a C++ program does. Real kernels
+#   reach 60-95 % of that rate; a launch and a wait from Python cost several times more, so expect
+#   the GPU to need several times as many pixels.
+# - Nothing overlaps. With streams, copies in, kernels and copies out run side by side, which
+#   hides up to two thirds of the trip.
 #
 # ## You learned
 
 # %%
-compiled_lanes = rate["+ SIMD lanes"] / rate["compiled loop"]
-core_gain = rate["+ all cores"] / rate["+ SIMD lanes"]
+simd = rate["+ SIMD lanes"] / rate["compiled loop"]
+threads = rate["+ all cores"] / rate["+ SIMD lanes"]
 core_to_lane, saxpy_ratio = rate["compiled loop"] / one_lane, saxpy_gap.measured.value
 learned(
     f"This CPU hides a factor of {cpu_gap.measured.value:,.0f}: compiling gives {compiled:.0f}, "
-    f"lanes {compiled_lanes:.1f}, cores {core_gain:.1f}.",
+    f"lanes {simd:.1f}, cores {threads:.1f} (measured here).",
     f"Drawing {draw_gain[-1]:.0f} times faster made the program only {program_gain[-1]:.0f} times "
-    "faster.",
-    f"One core is {core_to_lane:.1f} times as fast as one lane of an H100, which still wins from "
-    f"{meets:,.0f} pixels on; for saxpy in NumPy arrays it has {saxpy_ratio:.2f} times the CPU's speed.",
+    "faster (measured here).",
+    f"One core is {core_to_lane:.0f} times as fast as one lane of an H100 (model), which yet wins "
+    f"from {meets:,.0f} pixels on; saxpy from NumPy arrays runs there at {saxpy_ratio:.2f} times "
+    f"this CPU's speed ({on_gpu.kind}).",
 )
 
 # %% [markdown]
@@ -674,8 +706,6 @@ def gpu_wins_from(cpu_fixed, cpu_each, gpu_fixed, gpu_each):
 
 
 check("01.gpu_wins_from", gpu_wins_from)
-
-# %%
 quiz("01")
 
 # %% [markdown]

@@ -62,10 +62,20 @@ class Table:
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], units: Mapping[str, str]) -> Table:
-        """Build a table from a list of rows that share their keys."""
+        """Build a table from a list of rows that share their keys.
+
+        ``seconds_low`` and ``seconds_high`` take the unit of ``seconds``.
+        """
         if not rows:
             raise ValueError("a table needs at least one row")
-        return cls({name: [row[name] for row in rows] for name in rows[0]}, units)
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        spread = {
+            f"{name}_{end}": unit
+            for name, unit in units.items()
+            for end in ("low", "high")
+            if f"{name}_{end}" in columns
+        }
+        return cls(columns, {**spread, **units})
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))

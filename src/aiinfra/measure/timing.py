@@ -52,8 +52,10 @@ class CpuClock:
 class EventClock:
     """A pair of CUDA events around the calls, on the default stream.
 
-    ``events`` has ``new() -> event`` with ``record()`` and ``synchronize()``, ``elapsed_ms(start,
-    stop)`` and ``synchronize()``; numba.cuda and CuPy both fit.
+    What lies between the events is device time, idle gaps included: calls that the CPU submits
+    more slowly than the GPU runs them are timed at the rate of their launches. ``events`` has
+    ``new() -> event`` with ``record()`` and ``synchronize()``, ``elapsed_ms(start, stop)`` and
+    ``synchronize()``; numba.cuda and CuPy both fit, as long as they share the default stream.
     """
 
     resolution = 5e-7  # CUDA programming guide: "a resolution of around one half microsecond"
@@ -135,9 +137,19 @@ class Timing:
 
     def rate(self, work: float, unit: str) -> Quantity:
         """Return ``work / time``: bytes to B/s, operations to FLOP/s; quartiles swap ends."""
+        rate = self.columns("rate", work)
         source = f"measured here: {probe().name}"
-        best, worst = work / self.low, work / self.high
-        return Quantity(work / self.median, unit, source, worst, best)
+        return Quantity(rate["rate"], unit, source, rate["rate_low"], rate["rate_high"])
+
+    def columns(self, name: str = "seconds", work: float | None = None) -> dict[str, float]:
+        """Return ``name``, ``name_low`` and ``name_high`` for the row of a table.
+
+        They are seconds per call, or ``work`` per second where ``work`` is given.
+        """
+        middle, low, high = self.median, self.low, self.high
+        if work is not None:
+            middle, low, high = work / middle, work / high, work / low
+        return {name: middle, f"{name}_low": low, f"{name}_high": high}
 
     def __str__(self) -> str:
         text = f"{self.quantity()}, {len(self.samples)} samples of {self.loops} calls"

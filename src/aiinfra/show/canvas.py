@@ -2,30 +2,34 @@
 
 A figure is a matplotlib ``Axes`` outside of pyplot. As the last expression of a cell it shows
 itself once, with alternative text; in a script it is silent, unless ``AIINFRA_FIGURES`` names a
-folder to save it in.
+folder to save it in. Places are in inches from the lower left of the drawing area, as text is.
 """
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context, rcParamsDefault
+import numpy as np
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.transforms import ScaledTranslation
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from aiinfra.show.axes import HouseAxes as HouseAxes
 from aiinfra.show.layout import text_size, wrap
-from aiinfra.show.placing import Box
 from aiinfra.show.style import (
     DPI,
     FONT,
-    GRID,
-    LABEL_SIZE,
+    INNER,
     MARGIN,
     MUTED,
     RULE,
@@ -36,44 +40,121 @@ from aiinfra.show.style import (
     WIDTH,
 )
 
+Array = NDArray[np.float64]
+SHOWN_DPI = 100  # pixels of a page for each inch of a figure
+# Decorates whatever makes or draws artists: the reader's own matplotlib settings stay out of it.
+house_style = style.context(["default", {"font.family": FONT, "text.parse_math": False}])
+
+
+class HouseAxes(Axes):
+    """Axes that carry their title, alternative text and source line, and show themselves."""
+
+    title_text: str = ""
+    alt: str = ""
+    source_line: str = ""
+
+    @property
+    def whole(self) -> Any:
+        """The figure that holds these axes."""
+        return self.get_figure(root=True)
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the drawing area in inches."""
+        box, (width, height) = self.get_position(), self.whole.get_size_inches()
+        return float(box.width * width), float(box.height * height)
+
+    @property
+    def left(self) -> float:
+        """Inches from the margin to the drawing area."""
+        return float(self.get_position().x0 * WIDTH) - MARGIN
+
+    @property
+    def inches(self) -> Any:
+        """Transform from inches, measured from the lower left of the drawing area, to pixels."""
+        box, (width, height) = self.get_position(), self.whole.get_size_inches()
+        scale = self.whole.dpi_scale_trans
+        return scale + ScaledTranslation(box.x0 * width, box.y0 * height, scale)
+
+    def path(self, x: ArrayLike, y: ArrayLike) -> Array:
+        """Convert data points to inches, shape (n, 2)."""
+        points = np.column_stack([np.asarray(x, float), np.asarray(y, float)])
+        return np.asarray((self.transScale + self.transLimits).transform(points) * self.size)
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Convert one data point to inches."""
+        place = self.path([x], [y])[0]
+        return float(place[0]), float(place[1])
+
+    @house_style
+    def png(self, dpi: float = DPI, compress_level: int = 9) -> bytes:
+        """Draw the whole figure and return it as PNG bytes with the alternative text inside."""
+        canvas = self.whole.canvas
+        canvas.figure.set_dpi(dpi)
+        canvas.draw()
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+        # 256 colours are plenty and take a third of the room.
+        fast, plain = Image.Quantize.FASTOCTREE, Image.Dither.NONE
+        out, info = io.BytesIO(), PngInfo()
+        info.add_itxt("Description", self.alt)
+        picture = picture.quantize(256, method=fast, dither=plain)
+        picture.save(out, "png", compress_level=compress_level, pnginfo=info)
+        return out.getvalue()
+
+    def img(self, picture: bytes) -> str:
+        """Return PNG bytes as an ``<img>`` that never grows beyond the page."""
+        data = base64.b64encode(picture).decode("ascii")
+        width, height = (round(side * SHOWN_DPI) for side in self.whole.get_size_inches())
+        return (
+            f'<img alt="{html.escape(self.alt)}" width="{width}" height="{height}" '
+            f'style="max-width:100%;height:auto" src="data:image/png;base64,{data}">'
+        )
+
+    def __repr__(self) -> str:
+        return f"{self.alt} [{self.source_line}]" if self.alt else super().__repr__()
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Offer HTML first: notebooks drop the alternative text of a bare PNG."""
+        picture = self.png()
+        width, height = (round(side * SHOWN_DPI) for side in self.whole.get_size_inches())
+        bundle = {
+            "text/html": self.img(picture),
+            "image/png": base64.b64encode(picture).decode("ascii"),
+            "text/plain": repr(self),
+        }
+        return bundle, {"image/png": {"alt": self.alt, "width": width, "height": height}}
+
 
 def new_axes(
     title: str,
     source: str,
     height: float,
     *,
-    left: float = 0.1,
-    right: float = 0.1,
-    above: float = 0.05,
-    below: float = 0.45,
-    title_lines: int = 1,
+    left: float = 0.0,
+    right: float = 0.0,
+    above: float = 0.1,
+    below: float = 0.3,
 ) -> HouseAxes:
     """Make a figure whose drawing area is ``height`` inches tall and return its axes.
 
     ``left``, ``right``, ``above`` and ``below`` are inches kept free around the drawing area for
-    tick labels and direct labels. The figure grows with the lines of its title and source;
-    ``title_lines`` reserves room for a title that will change.
+    tick labels and direct labels. The figure grows with the lines of its title and source.
     """
-    title, source = title.strip(), source.strip()
-    head = wrap(title, WIDTH - 2 * MARGIN, TITLE_SIZE, bold=True)
-    head += "\n" * (title_lines - 1 - head.count("\n"))
-    foot = wrap(source, WIDTH - 2 * MARGIN, SOURCE_SIZE) if source else ""
+    head = wrap(title, INNER, TITLE_SIZE, bold=True)
+    foot = wrap(source, INNER, SOURCE_SIZE)
     top = text_size(head, TITLE_SIZE)[1] + MARGIN + above
-    bottom = (text_size(foot, SOURCE_SIZE)[1] + 0.08 if foot else 0.0) + MARGIN + below
+    bottom = text_size(foot, SOURCE_SIZE)[1] + 0.08 + MARGIN + below
     total = top + height + bottom
-    with house_rc():
-        figure = Figure(figsize=(WIDTH, total), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(figure)
-        wide = WIDTH - 2 * MARGIN - left - right
-        spot = ((MARGIN + left) / WIDTH, bottom / total, wide / WIDTH, height / total)
-        axes = HouseAxes(figure, spot)
-        figure.add_axes(axes)
-        style: dict[str, Any] = {"transform": figure.dpi_scale_trans, "linespacing": 1.2}
-        head_style = {**style, "size": TITLE_SIZE, "weight": "bold", "color": TEXT, "va": "top"}
-        foot_style = {**style, "size": SOURCE_SIZE, "color": MUTED, "va": "bottom"}
-        figure.text(MARGIN, total - MARGIN, head.rstrip("\n"), gid="title", **head_style)
-        figure.text(MARGIN, MARGIN * 0.8, foot, gid="source", **foot_style)
-        _plain_frame(axes)
+    figure = Figure(figsize=(WIDTH, total), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    place = (MARGIN + left) / WIDTH, bottom / total, (INNER - left - right) / WIDTH, height / total
+    axes = HouseAxes(figure, place)
+    figure.add_axes(axes)
+    words: dict[str, Any] = {"transform": figure.dpi_scale_trans, "linespacing": 1.2}
+    bold: dict[str, Any] = {"size": TITLE_SIZE, "weight": "bold", "gid": "title"}
+    figure.text(MARGIN, total - MARGIN, head, color=TEXT, va="top", **bold, **words)
+    figure.text(MARGIN, MARGIN * 0.8, foot, size=SOURCE_SIZE, color=MUTED, va="bottom", **words)
+    _plain_frame(axes)
     axes.title_text, axes.source_line = title, source
     return axes
 
@@ -84,90 +165,6 @@ def _plain_frame(axes: Axes) -> None:
     axes.spines["bottom"].set_color(RULE)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=TICK_SIZE, labelcolor=MUTED, color=RULE, length=3, pad=4)
-    axes.tick_params(which="minor", length=0)
-
-
-def house_rc() -> Any:
-    """The settings under which figures are made, whatever the reader's own settings are."""
-    settings: Any = {**_plain_defaults(), "font.family": FONT, "text.parse_math": False}
-    return rc_context(settings)
-
-
-def _plain_defaults() -> dict[str, Any]:
-    groups = (
-        "axes.",
-        "xtick.",
-        "ytick.",
-        "text.",
-        "font.",
-        "lines.",
-        "patch.",
-        "hatch.",
-        "grid.",
-        "figure.",
-        "path.",
-        "legend.",
-        "image.",
-        "date.",
-    )
-    return {k: v for k, v in rcParamsDefault.items() if k.startswith(groups)}
-
-
-def write(
-    axes: Axes,
-    x: float,
-    y: float,
-    text: str,
-    *,
-    size: float = LABEL_SIZE,
-    bold: bool = False,
-    colour: str = TEXT,
-    data: bool = False,
-    **more: Any,
-) -> Text:
-    """Write words on axes: x and y in inches from the lower left, or in data units."""
-    with house_rc():
-        where = axes.transData if data else inches(axes)
-        return axes.text(
-            x,
-            y,
-            text,
-            size=size,
-            weight="bold" if bold else "normal",
-            color=colour,
-            transform=where,
-            linespacing=1.2,
-            clip_on=False,
-            **{"ha": "left", "va": "center", "gid": "label", **more},
-        )
-
-
-def inches(axes: Axes) -> Any:
-    """Transform from inches, measured from the lower left of the drawing area, to pixels."""
-    from matplotlib.transforms import ScaledTranslation
-
-    figure: Any = axes.get_figure(root=True)
-    box = axes.get_position()
-    width, height = figure.get_size_inches()
-    origin = ScaledTranslation(box.x0 * width, box.y0 * height, figure.dpi_scale_trans)
-    return figure.dpi_scale_trans + origin
-
-
-def to_inches(axes: Axes, x: float, y: float) -> tuple[float, float]:
-    """Convert a data point to inches from the lower left of the drawing area."""
-    px, py = inches(axes).inverted().transform(axes.transData.transform((x, y)))
-    return float(px), float(py)
-
-
-def frame(axes: HouseAxes, pad: float = 0.0) -> Box:
-    """The drawing area as a rectangle in inches."""
-    width, height = axes.size
-    return Box(-pad, -pad, width + pad, height + pad)
-
-
-def grid(axes: Axes, which: str) -> None:
-    """Draw a thin grey grid behind the data."""
-    axes.grid(True, which="major", axis=which, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
 
 
 def finish(axes: HouseAxes, alt: str) -> HouseAxes:

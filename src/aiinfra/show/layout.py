@@ -40,12 +40,12 @@ def text_size(text: str, size: float = LABEL_SIZE, bold: bool = False) -> tuple[
 
 
 def wrap(text: str, width: float, size: float = LABEL_SIZE, bold: bool = False) -> str:
-    """Break ``text`` into lines no wider than ``width`` inches; a longer word is cut."""
+    """Break ``text`` between words into lines no wider than ``width`` inches."""
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
-        for word in _pieces(paragraph, width, size, bold):
-            longer = f"{line} {word}" if line else word
+        for word in paragraph.split():
+            longer = f"{line} {word}".lstrip()
             if line and line_width(longer, size, bold) > width:
                 lines.append(line)
                 longer = word
@@ -54,45 +54,39 @@ def wrap(text: str, width: float, size: float = LABEL_SIZE, bold: bool = False) 
     return "\n".join(lines)
 
 
-def _pieces(paragraph: str, width: float, size: float, bold: bool) -> list[str]:
-    pieces: list[str] = []
-    for word in paragraph.split():
-        while line_width(word, size, bold) > width and len(word) > 1:
-            cut = len(word) - 1
-            while cut > 1 and line_width(word[:cut], size, bold) > width:
-                cut -= 1
-            pieces.append(word[:cut])
-            word = word[cut:]
-        pieces.append(word)
-    return pieces
-
-
 def spread_out(
     centres: Sequence[float], sizes: Sequence[float], low: float, high: float, gap: float = 0.05
 ) -> list[float]:
     """Move intervals apart along one axis, each as little as possible (least squares).
 
     Interval i has the given size around ``centres[i]``; the result has no overlaps, keeps the
-    order and stays in [low, high] where there is room. The constraint p[i+1] - p[i] >= d[i]
-    turns into an increasing sequence once the running sum of d is taken off, and the nearest
-    increasing sequence is found by pooling neighbours that violate it.
+    order and stays in [low, high] where there is room. Once the room that the intervals need is
+    taken off, the places must only increase: neighbours out of order are pooled at their mean.
     """
-    if not centres:
-        return []
     order = sorted(range(len(centres)), key=lambda i: centres[i])
-    steps = [0.0] + [(sizes[a] + sizes[b]) / 2 + gap for a, b in pairwise(order)]
-    offsets = np.cumsum(steps)
-    pools: list[tuple[float, int]] = []
-    for i, offset in zip(order, offsets, strict=True):
-        mean, count = centres[i] - float(offset), 1
-        while pools and pools[-1][0] > mean:
-            other, n = pools.pop()
-            mean, count = (mean * count + other * n) / (count + n), count + n
-        pools.append((mean, count))
-    flat = [mean for mean, count in pools for _ in range(count)]
-    first = low + sizes[order[0]] / 2
-    last = high - sizes[order[-1]] / 2 - float(offsets[-1])
+    steps = [(sizes[a] + sizes[b]) / 2 + gap for a, b in pairwise(order)]
+    offsets = [float(offset) for offset in np.cumsum([0.0, *steps])]
+    pools: list[list[float]] = []
+    for i, offset in zip(order, offsets, strict=False):
+        pool = [centres[i] - offset]
+        while pools and np.mean(pools[-1]) > np.mean(pool):
+            pool = pools.pop() + pool
+        pools.append(pool)
+    places = [float(np.mean(pool)) for pool in pools for _ in pool]
     placed = [0.0] * len(centres)
-    for i, offset, mean in zip(order, offsets, flat, strict=True):
-        placed[i] = float(min(max(mean, first), max(last, first)) + offset)
+    for i, offset, place in zip(order, offsets, places, strict=False):
+        first = low + sizes[order[0]] / 2
+        last = max(high - sizes[order[-1]] / 2 - offsets[-1], first)
+        placed[i] = min(max(place, first), last) + offset
     return placed
+
+
+def deal(widths: Sequence[float], room: float) -> list[tuple[int, float]]:
+    """Deal items into rows of ``room`` inches; returns the row and the left end of each."""
+    places, row, x = [], 0, 0.0
+    for width in widths:
+        if x and x + width > room:
+            row, x = row + 1, 0.0
+        places.append((row, x))
+        x += width
+    return places

@@ -1,131 +1,110 @@
-"""Pieces that several figures draw alike: walls, guides, and labels placed near their points."""
+"""What figures are made of: words, lines, markers and blocks, placed in inches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
-from aiinfra.show.canvas import HouseAxes, frame, grid, to_inches, write
-from aiinfra.show.layout import text_size, wrap
-from aiinfra.show.placing import Array, Box, dense, nearest, place
-from aiinfra.show.strokes import panel, stroke
-from aiinfra.show.style import COLOURS, MUTED
-from aiinfra.show.ticks import Scale, set_ticks
-from aiinfra.show.words import axis_words
+from aiinfra.show.canvas import HouseAxes
+from aiinfra.show.layout import deal, text_size
+from aiinfra.show.style import COLOURS, HATCHES, INK, LABEL_SIZE, TEXT, tint, words_on
 
-HALO = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
-
-
-@dataclass
-class Obstacles:
-    """What labels must keep off: points of lines, and rectangles of words, in inches."""
-
-    points: list[Array] = field(default_factory=list)
-    boxes: list[Box] = field(default_factory=list)
-
-    def line(self, axes: HouseAxes, x: Sequence[float], y: Sequence[float]) -> None:
-        """Add a polyline given in data units."""
-        corners = np.array([to_inches(axes, a, b) for a, b in zip(x, y, strict=True)])
-        self.points.append(dense(corners))
-
-    def spot(self, axes: HouseAxes, x: float, y: float) -> None:
-        """Add a marker given in data units; it weighs as much as a short line."""
-        spread = np.array([(a, b) for a in (-0.05, 0, 0.05) for b in (-0.05, 0, 0.05)])
-        self.points.append(np.array(to_inches(axes, x, y)) + np.tile(spread, (3, 1)))
-
-    def all_points(self) -> Array:
-        """All points as one array (n, 2)."""
-        return np.concatenate(self.points) if self.points else np.empty((0, 2))
+KEY = 0.25  # inches: a row of a key
+FREE: dict[str, Any] = {"clip_on": False, "scalex": False, "scaley": False}
 
 
-def call_out(
+def write(
     axes: HouseAxes,
-    notes: Sequence[tuple[float, float, str, str]],
-    keep_off: Obstacles,
+    x: float,
+    y: float,
+    text: str,
     *,
-    width: float = 1.9,
-    pad: float = 0.0,
-) -> None:
-    """Write each note (x, y, text, colour; data units) near its point, off everything else.
+    colour: str = TEXT,
+    bold: bool = False,
+    patch: str = "",
+    **more: Any,
+) -> Text:
+    """Write words, on a ``patch`` of a colour where they cross lines or hatching."""
+    look = {"ha": "left", "va": "center", "size": LABEL_SIZE, "linespacing": 1.2, **more}
+    look["weight"] = "bold" if bold else "normal"
+    if patch:
+        look["bbox"] = {"facecolor": patch, "edgecolor": "none", "pad": 1.0}
+    return axes.text(x, y, text, color=colour, transform=axes.inches, clip_on=False, **look)
 
-    A thin leader line joins a label to its point where they are apart.
-    """
-    texts = [wrap(text, width) for _, _, text, _ in notes]
-    sizes = [(w + 0.06, h + 0.02) for w, h in (text_size(text) for text in texts)]
-    anchors = [to_inches(axes, x, y) for x, y, _, _ in notes]
-    boxes = place(anchors, sizes, frame(axes, pad), keep_off.all_points(), keep_off.boxes)
-    for anchor, box, text, (_, _, _, colour) in zip(anchors, boxes, texts, notes, strict=True):
-        end = nearest(box, anchor)
-        if np.hypot(end[0] - anchor[0], end[1] - anchor[1]) > 0.14:
-            leader(axes, anchor, end)
-        middle = (box.left + box.right) / 2
-        side = "left" if box.left > anchor[0] else "right" if box.right < anchor[0] else "center"
-        x = {"left": box.left + 0.03, "right": box.right - 0.03, "center": middle}[side]
-        write(
-            axes,
-            x,
-            (box.bottom + box.top) / 2,
-            text,
-            colour=colour,
-            ha=side,
-            zorder=9,
-            multialignment=side,
-            bbox=HALO,
-        )
-    keep_off.boxes.extend(boxes)
+
+def write_on(axes: HouseAxes, x: float, y: float, text: str, kind: str, ha: str = "center") -> None:
+    """Write bold words on a block, on a patch without hatching."""
+    fill, ink = COLOURS[kind], words_on(kind)
+    write(axes, x, y, text, bold=True, colour=ink, patch=fill, ha=ha, zorder=6)
+
+
+def stroke(
+    axes: HouseAxes, x: Any, y: Any, colour: str, width: float = 0.9, **more: Any
+) -> Line2D:
+    """Draw a line through places that never rescales the axes."""
+    look = {"zorder": 2, "solid_capstyle": "butt", "transform": axes.inches, **FREE, **more}
+    return axes.plot(x, y, color=colour, linewidth=width, **look)[0]
 
 
 def leader(axes: HouseAxes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """Draw a thin line from a point to its label, both in inches."""
-    stroke(axes, [start[0], end[0]], [start[1], end[1]], "#8A8A8A", 0.8, z=8)
+    """Draw a thin line from a point to its label."""
+    stroke(axes, [start[0], end[0]], [start[1], end[1]], "#8A8A8A", 0.8, zorder=8)
 
 
-def wall(axes: HouseAxes, value: float, label: str, keep_off: Obstacles) -> None:
-    """Draw a physical limit of the y axis as a black line, hatched above, its name upon it."""
-    width, height = axes.size
-    _, y = to_inches(axes, axes.get_xlim()[0], value)
-    panel(axes, 0, y, width, min(0.12, height + 0.12 - y), "#F4F4F4", hatch="////", ink="#9A9A9A")
-    stroke(axes, [0, width], [y, y], COLOURS["limit"], 2.6)
-    text = wrap(label, width * 0.8)
-    size = text_size(text)
-    write(axes, 0.03, y + 0.16, text, va="bottom", zorder=9)
-    keep_off.boxes.append(Box(0, y, width, y + 0.14))
-    keep_off.boxes.append(Box(0, y + 0.14, size[0] + 0.06, y + 0.18 + size[1]))
+def spot(
+    axes: HouseAxes, x: Any, y: Any, marker: str, colour: str, size: float, **more: Any
+) -> Line2D:
+    """Draw markers, solid with a white rim."""
+    rim = {"markeredgecolor": "white", "markeredgewidth": 1.0, "zorder": 6, **more}
+    look = {"marker": marker, "linestyle": "none", "markersize": size}
+    return axes.plot(x, y, color=colour, transform=axes.inches, **look, **FREE, **rim)[0]
 
 
-def guide(axes: HouseAxes, value: float, label: str, keep_off: Obstacles, level: float) -> None:
-    """Draw a thin dotted vertical line at ``value`` with its name at ``level`` inches."""
-    x, _ = to_inches(axes, value, axes.get_ylim()[0])
-    stroke(axes, [x, x], [0, axes.size[1]], "#A8A8A8", 1, dash=(0, (1, 2)), z=1.8)
-    keep_off.points.append(dense(np.array([(x, 0.0), (x, level)])))
-    size = text_size(label)
-    flip = x + size[0] + 0.08 > axes.size[0]
-    write(
-        axes,
-        x + (-0.05 if flip else 0.05),
-        level - 0.08,
-        label,
-        colour=MUTED,
-        ha="right" if flip else "left",
-        bbox=HALO,
-    )
-    left = x - size[0] - 0.08 if flip else x
-    keep_off.boxes.append(
-        Box(left, level - 0.08 - size[1] / 2, left + size[0] + 0.08, level + 0.02)
-    )
+def ring(axes: HouseAxes, x: Any, y: Any, colour: str, size: float, **more: Any) -> Line2D:
+    """Draw an open circle around a place."""
+    rim = {"markeredgecolor": colour, "markeredgewidth": 1.6, "markerfacecolor": "none", **more}
+    return spot(axes, x, y, rim.pop("marker", "o"), colour, size, **rim)
 
 
-def quiet_y(axes: HouseAxes, scale: Scale, left: float) -> None:
-    """Tick and name the y axis: thin grid lines, its name in level words flush with the title."""
-    set_ticks(axes, "y", scale, axes.size[1], most=6)
-    grid(axes, "y")
-    axes.tick_params(axis="y", length=0)
-    words = axis_words(scale.label, scale.unit)
-    write(axes, -left, axes.size[1] + 0.17, words, colour=MUTED, gid="axis")
+def panel(
+    axes: HouseAxes, x: float, y: float, width: float, height: float, fill: str, **more: Any
+) -> Rectangle:
+    """Draw a rectangle without a border; ``edgecolor`` is the colour of its hatching."""
+    look = {"edgecolor": "none", "linewidth": 0, "zorder": 1.5, "clip_on": False, **more}
+    made = Rectangle((x, y), width, height, facecolor=fill, transform=axes.inches, **look)
+    axes.add_patch(made)
+    return made
 
 
-def name_x(axes: HouseAxes, text: str) -> None:
-    """Name the x axis below its ticks."""
-    write(axes, axes.size[0] / 2, -0.38, text, colour=MUTED, ha="center", gid="axis")
+def block(
+    axes: HouseAxes, x: float, y: float, width: float, height: float, kind: str
+) -> Rectangle:
+    """Draw a rectangle in the colour and the faint hatch of a kind."""
+    fill = COLOURS[kind]
+    look: dict[str, Any] = {"hatch": HATCHES[kind], "edgecolor": tint(fill), "zorder": 3}
+    return panel(axes, x, y, width, height, fill, **look)
+
+
+def rimmed(axes: HouseAxes, x: float, y: float, width: float, height: float, kind: str) -> None:
+    """Draw a block with a white rim that parts it from its neighbours."""
+    block(axes, x, y, width, height, kind)
+    line = min(1.2, width * 24)
+    panel(axes, x, y, width, height, "none", edgecolor="white", linewidth=line, zorder=4)
+
+
+def key_rows(labels: Sequence[str], room: float) -> list[tuple[int, float]]:
+    """Row and left end of each label of a key ``room`` inches wide."""
+    return deal([text_size(label)[0] + 0.5 for label in labels], room)
+
+
+def draw_key(axes: HouseAxes, entries: Sequence[tuple[str, str]], room: float, top: float) -> None:
+    """Draw (label, kind) entries downwards from ``top``, each behind a block of its kind."""
+    places = key_rows([label for label, _ in entries], room)
+    for (label, kind), (row, x) in zip(entries, places, strict=True):
+        y = top - (row + 0.5) * KEY
+        block(axes, x, y - 0.08, 0.22, 0.16, kind)
+        write(axes, x + 0.29, y, label, colour=INK[kind])

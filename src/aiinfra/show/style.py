@@ -25,6 +25,7 @@ HATCHES: dict[str, str] = {
     "cpu": "", "gpu": "////", "memory": "....", "network": "\\\\\\\\", "storage": "xxxx",
     "guess": "", "model": "----", "limit": "", "idle": "", "other": "||||",
 }  # fmt: skip
+DASHED, DOTTED = (0, (3, 1.5)), (0, (1, 1.5))
 
 TEXT, MUTED, GRID, RULE = "#1F1F1F", "#595959", "#E4E4E4", "#9A9A9A"
 FONT = "DejaVu Sans"  # ships with matplotlib: the same picture everywhere
@@ -32,6 +33,7 @@ FONT = "DejaVu Sans"  # ships with matplotlib: the same picture everywhere
 TITLE_SIZE, LABEL_SIZE, TICK_SIZE, SOURCE_SIZE = 12.5, 10.0, 9.5, 9.3
 WIDTH = 7.0  # inches
 MARGIN = 0.14  # inches between the words and the edge of the picture
+INNER = WIDTH - 2 * MARGIN
 DPI = 200  # twice the 100 pixels an inch at which the picture is shown
 
 
@@ -42,19 +44,12 @@ def known_kind(kind: str) -> str:
     return kind
 
 
-def luminance(colour: str) -> float:
-    """Relative luminance of ``#RRGGBB``, 0 for black and 1 for white (WCAG 2.2)."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+def words_on(kind: str) -> str:
+    """The colour of bold words on a block of ``kind``: white where it reads well."""
+    return "#FFFFFF" if kind in ("cpu", "gpu", "model", "limit") else TEXT
 
 
-def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def words_on(fill: str) -> str:
-    """The colour of bold words on ``fill``: white where it reads well, else near black."""
-    return "#FFFFFF" if contrast(fill, "#FFFFFF") >= 3.8 else TEXT
+def tint(fill: str) -> str:
+    """A colour a third of the way to white, for hatching that does not disturb."""
+    parts = [int(fill[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(p + (255 - p) * 0.35):02X}" for p in parts)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from aiinfra.results import Quantity
 from aiinfra.units import (
+    BIG_WORDS,
     BINARY_PREFIXES,
     PLAIN_WORDS,
     PREFIXED,
@@ -22,32 +23,29 @@ def ratio_words(ratio: float) -> str:
     >>> ratio_words(3.21), ratio_words(1.04), ratio_words(26.4), ratio_words(2.5e6)
     ('3.2x', '1.04x', '26x', '2.5 million x')
     """
-    for size, word in ((1e12, "trillion x"), (1e9, "billion x"), (1e6, "million x")):
+    for size, word in BIG_WORDS:
         if ratio >= size * 0.9995:
-            return f"{significant(ratio / size, 2).removesuffix('.0')} {word}"
+            return f"{significant(ratio / size, 2).removesuffix('.0')} {word} x"
     return f"{significant(ratio, 3 if ratio < 1.095 else 2)}x"
 
 
 def same(one: float, other: float) -> str | None:
     """Say "within 1 %" when two positive values differ by less than 2 %, else nothing."""
-    percent = (max(one, other) / min(one, other) - 1) * 100
-    return f"within {max(1, math.ceil(percent - 1e-6))} %" if percent < 2 else None
+    difference = (max(one, other) / min(one, other) - 1) * 100
+    return f"within {max(1, math.ceil(difference - 1e-6))} %" if difference < 2 else None
 
 
 def distance(value: float, reference: float) -> str:
     """Say how far ``value`` is from ``reference``: "3.2x low", "1.2x high", "within 1 %"."""
-    ratio = max(value, reference) / min(value, reference)
-    return (
-        same(value, reference) or f"{ratio_words(ratio)} {'low' if value < reference else 'high'}"
-    )
+    ratio, side = max(value, reference) / min(value, reference), "low"
+    if value > reference:
+        side = "high"
+    return same(value, reference) or f"{ratio_words(ratio)} {side}"
 
 
 def value_words(quantity: Quantity) -> str:
     """Write a quantity and half its relative spread: "12.8 GB/s ±3 %"."""
-    text = format_quantity(quantity.value, quantity.unit)
-    if quantity.spread is None:
-        return text
-    half = 50 * quantity.spread
+    text, half = format_quantity(quantity.value, quantity.unit), 50 * (quantity.spread or 0)
     if half < 0.05:
         return text
     return f"{text} ±{half:.0f} %" if half >= 0.95 else f"{text} ±{half:.1f} %"
@@ -63,18 +61,16 @@ def tick_words(value: float, unit: str, binary: bool = False) -> str:
         for prefix, factor in reversed(BINARY_PREFIXES.items()):
             if value >= factor:
                 return f"{value / factor:,.6g} {prefix}B"
-        return f"{value:g} B"
     if unit in PREFIXED:
         divisor, name = scale_of(value, unit)
         return f"{value / divisor:,.6g} {name}"
-    if unit in PLAIN_WORDS:
-        return f"{plain(value)}{PLAIN_WORDS[unit]}"
-    return plain(value)
+    return plain(value) + PLAIN_WORDS.get(unit, "")
 
 
-def plain(value: float) -> str:
+def plain(value: float, digits: int = 6) -> str:
     """Write a number without its unit: "0.5", "20,000", "3 million", "1e+15"."""
-    for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+    value = float(f"{value:.{digits}g}")
+    for size, word in BIG_WORDS:
         if size * 0.9995 <= abs(value) < 1e15:
             return f"{value / size:,.6g} {word}"
     return f"{value:,.6g}" if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
@@ -93,14 +89,9 @@ def join_sources(sources: Iterable[str]) -> str:
 
 
 def sentence(*parts: str) -> str:
-    """Join parts into one or more sentences, each ending with a period."""
+    """Join parts into one line of sentences, each ending with a period."""
     ended = [part if part.endswith((".", "?", "!")) else part + "." for part in parts if part]
-    return " ".join(ended)
-
-
-def listing(items: list[str]) -> str:
-    """Join items as prose: "a, b and c"."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+    return " ".join(" ".join(ended).split())
 
 
 def percent(share: float) -> str:

@@ -1,223 +1,280 @@
-"""Run a grader on a submission in a fresh process that can hang, crash or swell on its own.
+"""Run a submission in a process of its own, which can hang, crash or swell there.
 
-The submission is copied into a new Python process (functions of a notebook by value, through the
-cloudpickle that numba carries), which is killed when its time or memory is used up. A forked
-copy of the kernel would be quicker, but dies of the threads that torch, OpenMP and CUDA leave
-behind, and does not exist on Windows.
+The grader stays in this process and holds a ``Remote``. Each call sends its arguments to a fresh
+Python process that holds the submission (functions of a notebook by value, through the
+cloudpickle that numba carries), and gets plain data back, which is never unpickled. A forked copy
+of the kernel would be quicker, but dies of the threads that torch, OpenMP and CUDA leave behind.
 
-What this keeps out: endless loops, endless allocation, ``os._exit``, crashes, checker functions
-replaced in the notebook or while the check runs, and verdicts that the learner's code prints.
-What it cannot keep out: the learner's code and the grader share that process, so code that
-walks the interpreter's frames can read the answer key; and the notebook and progress file belong
-to the learner, who can replace ``check`` itself. Marks that matter are graded by somebody else.
+What this keeps out: endless loops and allocation, ``os._exit``, crashes, processes left behind,
+and any change that the submission makes to the checker's code, because it changes its own copy.
+What it does not keep out: the graders are files that everybody may read, and code that runs as
+you may do to your files and processes whatever you may. The notebook and the progress file belong
+to the learner, who can replace ``check`` itself: marks that matter are graded by somebody else.
 """
 
 from __future__ import annotations
 
-import hmac
+import functools
+import inspect
+import io
 import json
 import linecache
 import os
 import pickle
 import queue
-import secrets
+import reprlib
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO, Any
+from collections import ChainMap
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
+from aiinfra.teach.plain import decode, encode, receive, send
 from aiinfra.teach.verdict import Verdict, failed, not_attempted
 from aiinfra.units import GIB, format_binary
 
 START_SECONDS = 60.0  # to start Python and import on the slowest disk; not the learner's time
-LINE_BYTES = 1 << 20
-MESSAGE_LIMIT = 64
-PLAIN = (type(None), bool, int, float, complex, str, bytes)
+POLL_SECONDS = 0.05
+WORKER = "from aiinfra.teach.worker import main; main()"
+CANNOT_COPY = (
+    "Your answer cannot be copied for the checker ({}). Pass data as arguments, and keep widgets, "
+    "open files and locks out of the function."
+)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a submission may use: seconds from the start of grading, bytes beyond the imports."""
+    """What a submission may use: seconds from its first call on, bytes beyond its imports."""
 
-    seconds: float = 10.0
+    seconds: float = 30.0
     memory_bytes: float = GIB
 
 
-class CannotCopyError(ValueError):
-    """A submission that refers to something that cannot be sent to another process."""
+class Ended(Exception):  # noqa: N818  (no error of ours: the submission's end, with its verdict)
+    """The submission gave no result, and ``verdict`` says why."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.message)
+        self.verdict = verdict
 
 
-def grade_apart(module: str, function: str, submission: Any, limits: Limits) -> Verdict:
-    """Grade ``submission`` with ``module.function`` in a process of its own."""
+class NotPlain(ValueError):  # noqa: N818
+    """A submission that is code rather than data."""
+
+
+def grade(grader: Any, submission: Any, limits: Limits) -> Verdict:
+    """Grade plain data here, and anything that holds code through a process of its own."""
+    if inspect.iscoroutinefunction(submission):
+        return failed("Your function is an `async def`; a plain `def` is asked for.")
+    try:
+        return judge(grader, decode(encode(submission, refuse), refuse))
+    except NotPlain:
+        pass
+    except (Exception, SystemExit) as problem:
+        return failed(CANNOT_COPY.format(reprlib.repr(problem)))
     try:
         payload = copy_of(submission)
-    except CannotCopyError as problem:
-        return failed(str(problem))
-    token = secrets.token_hex(16)
-    header = {
-        "token": token, "module": module, "function": function,
-        "seconds": limits.seconds, "memory_bytes": limits.memory_bytes, "sources": typed_sources(),
-    }  # fmt: skip
-    with tempfile.TemporaryFile() as parcel:
-        parcel.write(json.dumps(header).encode() + b"\n" + payload)
-        parcel.seek(0)
-        process = start(parcel)
-        try:
-            return verdict_of(process, token, limits)
-        finally:
-            end(process)
+    except (Exception, SystemExit) as problem:
+        return failed(CANNOT_COPY.format(str(problem)[:200]))
+    apart = Apart(limits)
+    try:
+        verdict = judge(lambda _, rng: grader(apart.load(payload), rng), None)
+    finally:
+        apart.end()
+    return replace(verdict, printed=apart.printed)
+
+
+def judge(grader: Any, submission: Any) -> Verdict:
+    """Call the grader, and turn whatever ends it into a verdict."""
+    import numpy as np
+
+    try:
+        verdict = grader(submission, np.random.default_rng())
+    except Ended as end:
+        return end.verdict
+    except Exception as problem:
+        what = f"{type(problem).__name__}: {problem}"[:200]
+        return failed(f"The checker could not use your answer.\n{what}")
+    if isinstance(verdict, Verdict):
+        return verdict
+    return failed("The checker of this task gave no verdict: please report it to the course.")
+
+
+def refuse(*_: Any) -> Any:
+    """Say that a submission is not plain data."""
+    raise NotPlain
 
 
 def copy_of(submission: Any) -> bytes:
-    """Pickle a submission; raises ``CannotCopyError`` with the mend."""
-    try:
-        if is_plain(submission):
-            return pickle.dumps(submission)
-        from numba import cloudpickle
+    """Pickle a submission by value, functions behind ``functools.cache`` included."""
+    from numba import cloudpickle
 
-        return bytes(cloudpickle.dumps(submission))  # type: ignore[no-untyped-call,unused-ignore]
-    except Exception as problem:
-        raise CannotCopyError(
-            f"Your answer cannot be copied for the checker ({problem}). Pass data as arguments, "
-            "and keep widgets, open files and locks out of the function."
-        ) from None
+    parcel = io.BytesIO()
+    pickler = cloudpickle.Pickler(parcel)  # type: ignore[no-untyped-call,unused-ignore]
+    cached: Any = {functools._lru_cache_wrapper: reduce_cached}
+    pickler.dispatch_table = ChainMap(cached, pickler.dispatch_table)
+    pickler.dump(submission)  # type: ignore[no-untyped-call,unused-ignore]
+    return parcel.getvalue()
 
 
-def is_plain(value: Any) -> bool:
-    """Tell whether a value is made of built-in data alone."""
-    if type(value) in (list, tuple, set, frozenset):
-        return all(is_plain(part) for part in value)
-    if type(value) is dict:
-        return all(is_plain(part) for item in value.items() for part in item)
-    return type(value) in PLAIN
+def reduce_cached(function: Any) -> tuple[Any, ...]:
+    """Pickle a cached function as the function and its cache's settings."""
+    return cached_again, (function.__wrapped__, function.cache_parameters())
+
+
+def cached_again(function: Any, settings: dict[str, Any]) -> Any:
+    """Give a function its cache back, empty."""
+    return functools.lru_cache(**settings)(function)
+
+
+class Apart:
+    """The process of one submission, with its limits; ``end`` it whatever happens."""
+
+    def __init__(self, limits: Limits) -> None:
+        import psutil
+
+        self.limits = limits
+        self.printed = ""
+        self.deadline = time.monotonic() + START_SECONDS
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", WORKER],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+            env={**os.environ, "PYTHONPATH": path, "AIINFRA_RECORD": ""}, start_new_session=True,
+        )  # fmt: skip
+        self.root = psutil.Process(self.process.pid)
+        self.seen: set[Any] = set()
+
+    def load(self, payload: bytes) -> Any:
+        """Hand over the submission and return what stands for it; from now on its time runs."""
+        header = {
+            "payload": payload, "seconds": self.limits.seconds,
+            "memory_bytes": self.limits.memory_bytes, "sources": typed_sources(),
+        }  # fmt: skip
+        submission = self.ask(header)
+        self.deadline = time.monotonic() + self.limits.seconds + 2
+        return submission
+
+    def ask(self, request: Any, told: Any = None) -> Any:
+        """Send a request and return its result; raises ``Ended``, with ``told`` as the arguments."""
+        text = self.exchange(pickle.dumps(request))
+        if not text:
+            raise Ended(failed(how_it_ended(self.process.wait())))
+        try:
+            reply = json.loads(text)
+            self.printed = str(reply["printed"]).rstrip()[:2100]
+            if "value" in reply:
+                return decode(reply["value"], functools.partial(Remote, self))
+            error = reply.get("error")
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            raise Ended(failed("Your code returned something that cannot be read.")) from None
+        if error is None:
+            raise Ended(not_attempted())
+        called = f"\nwhen called with {reprlib.repr(told)}" if told else ""
+        raise Ended(failed(f"{error}{called}"))
+
+    def exchange(self, request: bytes) -> bytes:
+        """Send a request and wait for the reply within the limits; empty where none can come."""
+        inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+        def transfer() -> None:
+            try:
+                send(self.process.stdin, request)
+                inbox.put(receive(self.process.stdout))
+            except (OSError, ValueError):
+                inbox.put(b"")  # the pipe was closed at either end
+
+        # A thread, because a submission may keep its end of a pipe open for ever.
+        threading.Thread(target=transfer, daemon=True).start()
+        while True:
+            over = self.process.poll() is not None
+            try:
+                return inbox.get(timeout=0.5 if over else POLL_SECONDS)
+            except queue.Empty:
+                if over:
+                    return b""
+            self.watch()
+
+    def watch(self) -> None:
+        """Raise ``Ended`` when the time or the memory of the submission is used up."""
+        if time.monotonic() > self.deadline:
+            seconds = self.limits.seconds
+            raise Ended(failed(f"Stopped after {seconds:.0f} s: is there an endless loop?"))
+        if sum(map(memory_of, [self.root, *self.family()])) > 2 * self.limits.memory_bytes:
+            size = format_binary(self.limits.memory_bytes)
+            raise Ended(failed(f"Stopped: your code used more than {size} of memory."))
+
+    def family(self) -> set[Any]:
+        """Return every process that the submission has been seen to start."""
+        with suppress(Exception):  # psutil's errors, when it is gone
+            self.seen.update(self.root.children(recursive=True))
+        return self.seen
+
+    def end(self) -> None:
+        """Kill the submission and whatever it has started."""
+        killed: set[Any] = set()
+        for _ in range(100):  # a process may start another while it is being killed
+            if not (alive := self.family() - killed):
+                break
+            for process in alive:
+                with suppress(Exception):
+                    process.kill()
+            killed |= alive
+        if sys.platform != "win32":
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+class Remote:
+    """What stands in the grader for a function or object of the submission.
+
+    Call it, or read an attribute: plain data comes back by value, anything else as a ``Remote``.
+    ``run`` hands it to a function of the package beside it: ``kernel.run("aiinfra.measure.simt",
+    "launch", grid, block)`` calls ``launch(kernel, grid, block)`` in the submission's process,
+    where the submission could also change what ``launch`` does.
+    """
+
+    def __init__(self, apart: Apart, handle: int, kind: str) -> None:
+        self._apart, self._handle, self._kind = apart, handle, kind
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._apart.ask(("call", self._handle, "", "", args, options), args)
+
+    def run(self, module: str, function: str, *args: Any, **options: Any) -> Any:
+        """Call ``module.function(submission, *args)`` in the submission's process."""
+        return self._apart.ask(("run", self._handle, module, function, args, options), args)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._apart.ask(("get", self._handle, "", name, (), {}))
 
 
 def typed_sources() -> dict[str, list[str]]:
-    """Return the source of notebook cells, so that the other process can name and parse lines."""
-    return {
-        name: list(entry[2])
-        for name, entry in linecache.cache.items()
-        if len(entry) == 4 and entry[1] is None
-    }
+    """Return the source of notebook cells, so that the other process can name lines."""
+    cells = {name: entry for name, entry in linecache.cache.items() if len(entry) == 4}
+    return {name: list(entry[2]) for name, entry in cells.items() if entry[1] is None}
 
 
-def start(parcel: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start the worker, with the same import path and nothing to read but the parcel."""
-    path = [entry or os.getcwd() for entry in sys.path]
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", "from aiinfra.teach.worker import main; main()"],
-        stdin=parcel,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "AIINFRA_RECORD": ""},
-        start_new_session=True,
-    )
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the worker and whatever it has started."""
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            process.kill()
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
-
-
-def verdict_of(process: subprocess.Popen[bytes], token: str, limits: Limits) -> Verdict:
-    """Wait for the verdict, the deadline, too much memory or the end of the process."""
-    deadline = time.monotonic() + START_SECONDS
-    for message in messages_of(process, token):
-        if message is None:
-            if time.monotonic() > deadline:
-                return failed(f"Stopped after {limits.seconds:.0f} s: is there an endless loop?")
-            if memory_of(process) > 2 * limits.memory_bytes:
-                size = format_binary(limits.memory_bytes)
-                return failed(f"Stopped: your code used more than {size} of memory.")
-        elif message.get("started"):
-            deadline = time.monotonic() + limits.seconds + 2
-        elif message.get("attempted") is False:
-            return not_attempted(message["message"])
-        else:
-            return Verdict(
-                message["passed"] is True,
-                message["message"],
-                float(message["score"]),
-                printed=message["printed"],
-            )
-    return failed(how_it_ended(process.wait()))
-
-
-def messages_of(process: subprocess.Popen[bytes], token: str) -> Iterator[dict[str, Any] | None]:
-    """Yield the worker's messages, and ``None`` whenever it is time to look at the limits."""
-    inbox: queue.Queue[bytes] = queue.Queue(MESSAGE_LIMIT)
-    threading.Thread(target=read_lines, args=(process, inbox), daemon=True).start()
-    while True:
-        try:
-            line = inbox.get(timeout=0.02)
-        except queue.Empty:
-            if process.poll() is not None:
-                end_grace = inbox_rest(inbox)
-                yield from (found for found in (genuine(x, token) for x in end_grace) if found)
-                return
-            yield None
-            continue
-        message = genuine(line, token)
-        if message is not None:
-            yield message
-
-
-def read_lines(process: subprocess.Popen[bytes], inbox: queue.Queue[bytes]) -> None:
-    """Move lines from the pipe into the inbox until the pipe closes."""
+def memory_of(process: Any) -> float:
+    """Return the resident memory of a process in bytes, 0 once it is gone."""
     try:
-        while process.stdout is not None and (line := process.stdout.readline(LINE_BYTES)):
-            inbox.put(line)
-    except (OSError, ValueError):
-        return  # the pipe was closed at the end
-
-
-def inbox_rest(inbox: queue.Queue[bytes]) -> list[bytes]:
-    """Return the lines that arrived while the process ended."""
-    rest: list[bytes] = []
-    try:
-        while True:
-            rest.append(inbox.get(timeout=0.1))
-    except queue.Empty:
-        return rest
-
-
-def genuine(line: bytes, token: str) -> dict[str, Any] | None:
-    """Return the message of a line that carries this check's token."""
-    try:
-        message = json.loads(line)
-        if hmac.compare_digest(str(message["token"]).encode(), token.encode()):
-            return dict(message)
-    except (ValueError, TypeError, KeyError):
-        pass
-    return None
-
-
-def memory_of(process: subprocess.Popen[bytes]) -> float:
-    """Return the resident memory of the worker in bytes, 0 once it is gone."""
-    import psutil
-
-    try:
-        return float(psutil.Process(process.pid).memory_info().rss)
-    except psutil.Error:
+        return float(process.memory_info().rss)
+    except Exception:  # psutil's errors
         return 0.0
 
 
 def how_it_ended(code: int) -> str:
-    """Say how a worker ended that gave no verdict."""
+    """Say how a process ended that sent no reply."""
     if code < 0:
         return (
             f"Your code crashed Python ({signal.Signals(-code).name}), often by running out of "

@@ -1,7 +1,8 @@
-"""The other side of ``sandbox``: grade one submission in this process and report once."""
+"""The other side of ``sandbox``: hold one submission and do what the grader asks of it."""
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import io
 import json
@@ -12,142 +13,136 @@ import sys
 import sysconfig
 import threading
 import traceback
-import types
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aiinfra.teach.verdict import Verdict, failed, not_attempted
+from aiinfra.teach.plain import encode, receive, send
 
 PRINTED_CHARACTERS = 2000
-REPORT_BYTES = 32 * 2**20
-WATCHED = ("aiinfra", "numpy", "math", "builtins", "json", "random")
-Snapshot = dict[tuple[str, str], Any]
-Report = Callable[[Verdict], None]
+ERROR_CHARACTERS = 200
+REPLY_BYTES = 32 * 2**20
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+TOO_MUCH = "Your code asked for more memory than a check may use."
 
 
 class FirstWords(io.TextIOBase):
     """A text stream that keeps the first characters written to it and drops the rest."""
 
-    def __init__(self, limit: int = PRINTED_CHARACTERS) -> None:
+    def __init__(self) -> None:
         self.kept = ""
-        self.limit = limit
+        self.limit = PRINTED_CHARACTERS
 
     def write(self, text: str) -> int:
         """Keep what still fits."""
         room = self.limit - len(self.kept)
-        if len(text) > room > 0:
-            self.kept += text[:room] + "\n[more was printed]"
-            self.limit = 0
-        elif room > 0:
-            self.kept += text
+        self.kept += text[: max(room, 0)]
+        if len(text) > room >= 0:
+            self.kept += "\n[more was printed]"
         return len(text)
 
 
 def main() -> None:
-    """Read the parcel from standard input, grade it, report on standard output, and end."""
-    header = json.loads(sys.stdin.buffer.readline())
-    payload = sys.stdin.buffer.read()
-    channel, words = take_over_output()
-    report = reporter(channel, header.pop("token"), words)
+    """Take the submission from standard input, and answer one request after the other."""
+    inbox, outbox = (os.fdopen(os.dup(n), mode, 0) for n, mode in ((0, "rb"), (1, "wb")))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
+    words = sys.stdout = sys.stderr = FirstWords()
+    objects: list[Any] = []
+    turn = threading.Lock()
+
+    def reply(action: Callable[[], Any]) -> None:
+        content = outcome(action, objects)
+        with turn:
+            send(outbox, content + json.dumps(words.kept).encode() + b"}")
+
+    header = pickle.loads(receive(inbox))
     for name, lines in header["sources"].items():
         linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
-    module = importlib.import_module(header["module"])
-    import numpy as np  # before the snapshot and the limits: the learner does not pay for imports
-
-    rng = np.random.default_rng()
-    before = snapshot(module.__name__)
-    limit_memory(header["memory_bytes"])
-    watch_clock(header["seconds"], report, module)
-    report(Verdict(False, "started"))
-    verdict = grade(getattr(module, header["function"]), payload, rng, module)
-    if verdict.passed and snapshot(module.__name__, before) != before:
-        verdict = failed("The checker's own functions were changed while your code ran.")
-    report(verdict)
+    importlib.import_module("numpy")  # the learner pays neither for this nor for the payload's
+    reply(lambda: pickle.loads(header["payload"]))
+    contain(header["memory_bytes"])
+    watch_clock(header["seconds"], reply)
+    while request := receive(inbox):
+        reply(lambda request=request: perform(objects, *pickle.loads(request)))  # type: ignore[misc]
     os._exit(0)
 
 
-def take_over_output() -> tuple[int, FirstWords]:
-    """Keep the pipe to the notebook for the verdict, and collect what the learner prints."""
-    channel = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    words = FirstWords()
-    sys.stdout = sys.stderr = words
-    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  (open until the process ends)
-    return channel, words
+def perform(
+    objects: list[Any], verb: str, handle: int, module: str, name: str, args: Any, options: Any
+) -> Any:
+    """Do one thing with an object: call it, read an attribute, hand it to a function of ours."""
+    held = objects[handle]
+    if verb == "get":
+        return getattr(held, name)
+    if verb == "run":
+        return getattr(importlib.import_module(module), name)(held, *args, **options)
+    return held(*args, **options)
 
 
-def reporter(channel: int, token: str, words: FirstWords) -> Report:
-    """Return the function that sends a verdict; the token stays inside it."""
-    lock = threading.Lock()
-    write, dumps = os.write, json.dumps
-
-    def report(verdict: Verdict) -> None:
-        message = {
-            "token": token, "started": verdict.message == "started", "passed": verdict.passed,
-            "message": str(verdict.message)[:20_000], "score": float(verdict.score),
-            "attempted": verdict.attempted, "printed": words.kept.rstrip(),
-        }  # fmt: skip
-        data = dumps(message).encode() + b"\n"
-        with lock:
-            while data:
-                data = data[write(channel, data) :]
-
-    return report
+class Message(Exception):  # noqa: N818
+    """Something to tell the learner in place of a result."""
 
 
-def grade(grader: Any, payload: bytes, rng: Any, module: types.ModuleType) -> Verdict:
-    """Unpack and grade; whatever the learner's code raises becomes a message."""
+def outcome(action: Callable[[], Any], objects: list[Any]) -> bytes:
+    """Return the head of a reply: a result, an error in words, or neither for a blank."""
+
+    def keep(value: Any) -> int:
+        objects.append(value)
+        return len(objects) - 1
+
+    content: dict[str, Any]
     try:
-        submission = pickle.loads(payload)
-        verdict = grader(submission, rng)
+        value = action()
+        blank = value is ... or value is NotImplemented
+        content = {} if blank else {"value": encode(value, keep)}
+        head = json.dumps(content)
     except NotImplementedError:
-        return not_attempted()
+        head = "{}"
     except MemoryError as problem:
         make_room()
         traceback.clear_frames(problem.__traceback__)
-        return failed("Your code asked for more memory than a check may use.")
+        head = json.dumps({"error": TOO_MUCH})
+    except Message as message:
+        head = json.dumps({"error": str(message)})
     except BaseException as problem:  # SystemExit and KeyboardInterrupt too
-        return failed(explain(problem, module))
-    if type(verdict) is not Verdict:
-        raise TypeError(f"the grader returned {verdict!r}; it must return a Verdict")
-    return verdict
+        head = json.dumps({"error": explain(problem)})
+    return (head[:-1] + (", " if len(head) > 2 else "") + '"printed": ').encode()
 
 
-def explain(problem: BaseException, module: types.ModuleType) -> str:
+def explain(problem: BaseException) -> str:
     """Say what the learner's code raised and on which of its lines."""
-    what = f"{type(problem).__name__}: {problem}".rstrip(": ")
-    frames = traceback.extract_tb(problem.__traceback__)
+    what = "".join(traceback.format_exception_only(problem)).strip()
+    if len(what) > ERROR_CHARACTERS:
+        what = what[:ERROR_CHARACTERS] + "…"
+    line = learners_line(traceback.extract_tb(problem.__traceback__))
+    return f"Your code raised an error.{line}\n{what}"
+
+
+def learners_line(frames: traceback.StackSummary) -> str:
+    """Return the innermost line of the learner: neither ours, nor Python's, nor a package's."""
+    folders = [Path(__file__).parents[1]]
+    folders += [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
     for frame in reversed(frames):
-        if is_learners(frame.filename, module):
-            return f"Your code raised an error.\nline {frame.lineno}: {frame.line}\n{what}"
-    return f"The checker could not use your answer.\n{what}"
+        typed = not frame.filename.startswith("<") or frame.filename.startswith("<ipython-input")
+        if typed and not any(Path(frame.filename).is_relative_to(folder) for folder in folders):
+            return f"\nline {frame.lineno}: {frame.line}"
+    return ""
 
 
-def is_learners(filename: str, module: types.ModuleType) -> bool:
-    """Tell whether a frame belongs to the learner: neither ours, nor Python's, nor a package's."""
-    if filename.startswith("<") and not filename.startswith(("<ipython-input", "<stdin")):
-        return False
-    ours = [Path(__file__).parents[1], Path(module.__file__ or "").parent]
-    theirs = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
-    return not any(Path(filename).is_relative_to(folder) for folder in ours + theirs)
-
-
-def watch_clock(seconds: float, report: Report, module: types.ModuleType) -> None:
+def watch_clock(seconds: float, reply: Callable[[Callable[[], Any]], None]) -> None:
     """Report the line where the learner's code still is when its time is up, and end."""
     main_thread = threading.get_ident()
 
-    def stop() -> None:
+    def up() -> None:
         make_room()
-        frame = sys._current_frames().get(main_thread)
-        stack = traceback.extract_stack(frame)
-        where = next((f for f in reversed(stack) if is_learners(f.filename, module)), None)
-        message = f"Still running after {seconds:.0f} s, so it was stopped."
-        if where is not None:
-            message += f"\nline {where.lineno}: {where.line}"
-        report(failed(message))
+        line = learners_line(traceback.extract_stack(sys._current_frames().get(main_thread)))
+        raise Message(f"Still running after {seconds:.0f} s, so it was stopped.{line}")
+
+    def stop() -> None:
+        reply(up)
         os._exit(1)
 
     timer = threading.Timer(seconds, stop)
@@ -155,8 +150,8 @@ def watch_clock(seconds: float, report: Report, module: types.ModuleType) -> Non
     timer.start()
 
 
-def limit_memory(extra_bytes: float) -> None:
-    """Let this process grow by ``extra_bytes``, where the system can enforce that (Linux).
+def contain(extra_bytes: float) -> None:
+    """Let this process grow by ``extra_bytes`` and keep its orphans, where that works (Linux).
 
     Should memory run out all the same, the system is to end this process and not the kernel.
     """
@@ -164,45 +159,22 @@ def limit_memory(extra_bytes: float) -> None:
         return
     import resource
 
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(SUBREAPER, 1)  # so that the sandbox finds and kills them
     with suppress(OSError, ValueError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     with suppress(OSError, ValueError):
         pages = int(Path("/proc/self/statm").read_text().split()[5])
         limit = int(pages * resource.getpagesize() + extra_bytes)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit + REPORT_BYTES))
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit + REPLY_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def make_room() -> None:
-    """Free the memory that was set aside for reporting that there is none left."""
+    """Free the memory that was set aside for saying that there is none left."""
     if sys.platform.startswith("linux"):
         import resource
 
         with suppress(OSError, ValueError):
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
             resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
-
-
-def snapshot(graders: str, names: Snapshot | None = None) -> Snapshot:
-    """Note what the names of the checker and of the libraries it relies on stand for.
-
-    With ``names``, only those are looked up: modules may grow while the learner's code runs, but
-    nothing that was there may be exchanged. Functions count as exchanged when their code is.
-    """
-    if names is not None:
-        return {(m, name): identity(sys.modules.get(m), name) for m, name in names}
-    roots = (*WATCHED, graders.rpartition(".")[0] or graders)
-    modules = [m for m in sys.modules if m.startswith(roots) and m.split(".")[0] != "__main__"]
-    return {
-        (m, name): identity(sys.modules[m], name) for m in modules for name in dir(sys.modules[m])
-    }
-
-
-def identity(module: Any, name: str) -> tuple[Any, ...]:
-    """Return what must not change about one name: the object, its code or its members."""
-    found = getattr(module, name, None)
-    if isinstance(found, types.FunctionType):
-        return (id(found), id(found.__code__), found.__defaults__)
-    if isinstance(found, type) and found.__module__.startswith("aiinfra"):
-        return (id(found), *(id(member) for member in vars(found).values()))
-    return (id(found),)
