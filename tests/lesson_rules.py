@@ -82,7 +82,7 @@ def rounds(notebook: Notebook) -> list[Section]:
 
 def prose(markdown: str) -> str:
     """The words of the author: no code, addresses, pictures, tags, nor what the build adds."""
-    markdown = re.sub(r"^(\*GPU:\*|Open this notebook in \[).*$", "", markdown, flags=re.M)
+    markdown = re.sub(r"^(\*GPU:\*|\[!\[Open in Colab\]).*$", "", markdown, flags=re.M)
     text = re.sub(r"\[!\[[^\]]*\]\([^)]*\)\]\([^)]*\)", " ", without_code(markdown))
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     return re.sub(r"</?[A-Za-z]+>|https?://\S+", " ", text)

@@ -83,7 +83,7 @@ def sweeps() -> dict[str, Callable[[], Any]]:
         x <= 2**15, 180e9, np.where(x <= 2**21, 95e9, np.where(x <= 2**25, 42e9, 12.8e9))
     )
     rate = rate * noise
-    n = np.logspace(3, 8, 11)
+    n, lanes = np.logspace(3, 8, 11), 2.0 ** np.arange(10)
     bunch = ["cpu", "cpu", "cpu", "gpu", "gpu", "memory", "network", "storage"]
     time, elements = ("time per call", "s"), ("elements", "elements")
     crossing = [
@@ -134,6 +134,15 @@ def sweeps() -> dict[str, Callable[[], Any]]:
             "One line stops early",
             x="elements",
             y=time,
+        ),
+        "sweep_powers": lambda: show.sweep(
+            [
+                Series("measured, one core", lanes, lanes / (1 + lanes / 60), source=HERE),
+                Series("model: lanes with work", lanes, lanes, "model", source="model: lockstep"),
+            ],
+            "Sizes that are powers of two",
+            x="lanes that advance together",
+            y=("turns per second", "turns/s"),
         ),
         "sweep_linear": lambda: show.sweep(
             [Series("tokens", [1, 2, 4, 8, 16], [30, 58, 110, 190, 260], "gpu", source=REPLAY)],
@@ -259,6 +268,13 @@ def others() -> dict[str, Callable[[], Any]]:
         "samples_equal": lambda: show.samples([1e-3] * 5, "Equal runs", source=HERE, kind="gpu"),
         "samples_many": lambda: show.samples(
             np.resize(runs[1:], 200), "Many", first=False, source=HERE
+        ),
+        "samples_reference": lambda: show.samples(
+            9e-8 * np.resize(runs[1:], 200) / 2e-2,
+            "Two hundred single readings, none of them right",
+            first=False,
+            source=HERE,
+            reference=Quantity(2.1e-8, "s", "model: a loop"),
         ),
         "image_plain": lambda: show.image(field, "Distances", label="distance", source=HERE),
         "image_zoom": lambda: show.image(

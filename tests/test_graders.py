@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -14,8 +15,7 @@ from aiinfra.teach.check import find_grader, tasks
 
 def grade(task, submission):
     """Grade in this process; the sandbox has tests of its own."""
-    _, grader = find_grader(task)
-    return grader(submission, np.random.default_rng())
+    return find_grader(task)(submission, np.random.default_rng())
 
 
 def report(calls):
@@ -54,12 +54,36 @@ def tile_efficiency_by_loops(turns, wide, high):
 
 
 def gpu_wins_from(cpu_fixed, cpu_each, gpu_fixed, gpu_each):
-    if gpu_each >= cpu_each:
+    if gpu_each == cpu_each:
+        return 0 if gpu_fixed < cpu_fixed else None
+    if gpu_each > cpu_each:
         return None
     return max(0, (gpu_fixed - cpu_fixed) / (cpu_each - gpu_each))
 
 
+def report_as_array(calls):
+    return np.percentile(calls[1:], [25, 50, 75], method="median_unbiased").astype("float32")
+
+
+def drop_the_slowest(calls):
+    warm = sorted(calls)[:-1]
+    return report([0.0, *warm])
+
+
+def with_whole(turn):
+    def wins_from(*costs):
+        exact = gpu_wins_from(*costs)
+        return exact and turn(exact)
+
+    return wins_from
+
+
 RIGHT = [
+    ("00.report", report_as_array),
+    ("00.report", lambda calls: (Decimal(x) for x in report(calls))),
+    ("00.too_fast", lambda n_bytes, seconds, limit: np.array(n_bytes / seconds > limit)),
+    ("01.gpu_wins_from", with_whole(math.ceil)),
+    ("01.gpu_wins_from", with_whole(lambda exact: math.floor(exact) + 1)),
     ("00.report", report),
     ("00.report", report_another_way),
     ("00.loops", loops),
@@ -72,6 +96,13 @@ RIGHT = [
 ]
 
 WRONG = [
+    ("00.report", drop_the_slowest, "median"),
+    ("00.report", lambda calls: {1.0, 2.0, 3.0}, "three numbers"),
+    ("00.loops", lambda call, clock, share: int(clock / (share * call)) + 1, "fewer"),
+    ("00.loops", lambda call, clock, share: math.inf, "whole number"),
+    ("00.too_fast", lambda n_bytes, seconds, limit: "x" * 10_000, "True or False"),
+    ("01.gpu_wins_from", with_whole(int), "too low"),
+    ("01.gpu_wins_from", lambda a, b, c, d: gpu_wins_from(a, b, c, d) if b != d else None, "stays"),
     ("00.report", lambda calls: report([0.0, *calls]), "first call"),
     ("00.report", lambda calls: (min(calls[1:]), statistics.median(calls[1:]), max(calls)), "25th"),
     ("00.report", lambda calls: statistics.median(calls[1:]), "three numbers"),
@@ -90,7 +121,7 @@ WRONG = [
     ("01.tile_efficiency", lambda turns, wide, high: tile_efficiency(turns, wide, 1), "too high"),
     ("01.tile_efficiency", lambda turns, wide, high: turns.mean() / turns.max(), "too low"),
     ("01.tile_efficiency", lambda turns, wide, high: np.zeros(turns.shape), "number is asked"),
-    ("01.gpu_wins_from", lambda a, b, c, d: (c - a) / (b - d) if b != d else None, "None"),
+    ("01.gpu_wins_from", lambda a, b, c, d: max(0, (c - a) / (b - d)) if b != d else 0, "None"),
     ("01.gpu_wins_from", lambda a, b, c, d: None, "from some size"),
     ("01.gpu_wins_from", lambda a, b, c, d: (c - a) / (b - d) if b > d else None, "sign|high|low"),
 ]
@@ -107,6 +138,31 @@ def test_wrong_answers_fail_and_hear_why(task, submission, told):
     verdict = grade(task, submission)
     assert not verdict.passed
     assert re.search(told, verdict.message), verdict.message
+
+
+@pytest.mark.parametrize(
+    ("task", "constant"),
+    [("00.loops", 10**12), ("01.needed_factor", 16.0), ("01.gpu_wins_from", 1e-5 / 9e-9)],
+)
+def test_constants_earn_nothing(task, constant):
+    assert grade(task, lambda *inputs: constant).score == 0
+
+
+@pytest.mark.parametrize(
+    ("task", "nearly"),
+    [
+        ("00.report", lambda calls: (0.0, statistics.median(calls[1:]), 0.0)),
+        ("00.loops", lambda call, clock, share: loops(call, clock, share) + 1),
+        ("01.needed_factor", lambda share, target: needed_factor(share, target) or -1.0),
+        ("01.gpu_wins_from", lambda *costs: 0 if (n := gpu_wins_from(*costs)) is None else n),
+    ],
+)
+def test_half_of_the_idea_earns_half(task, nearly):
+    assert grade(task, nearly).score == 0.5
+
+
+def test_messages_stay_short():
+    assert len(grade("00.too_fast", lambda *inputs: "x" * 10_000).message) < 200
 
 
 def test_every_task_has_a_right_and_two_wrong_answers():

@@ -131,7 +131,7 @@ def test_bad_lesson_breaks_its_rule(rule: str, old: str, new: str) -> None:
     assert old in GOOD
     text = GOOD.replace(old, new)
     if rule == "median_is_small":
-        text = re.sub(r"# %%\n(?=\w)", "# %%\n" + "value = 1\n" * 7, GOOD)
+        text = re.sub(r"# %%\n(?=\w)", "# %%\n" + "value = 1\n" * 11, GOOD)
     assert rule in broken_rules(text)
 
 

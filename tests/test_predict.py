@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aiinfra.facts import recordings
@@ -17,8 +18,7 @@ from aiinfra.teach.compare import NO_PREDICTION, sentence
 from aiinfra.teach.ledger import LedgerError
 from aiinfra.teach.predict import LATE, prediction_box
 from aiinfra.teach.progress import Progress
-from aiinfra.teach.quiz import QuizError, load_quizzes
-from aiinfra.teach.quiz_box import quiz_box
+from aiinfra.teach.quiz import QuizError, load_quizzes, quiz_box
 from aiinfra.teach.report import report
 from aiinfra.teach.words import brief, distance
 
@@ -89,7 +89,23 @@ def test_bare_number_is_in_the_unit_of_the_question(store: Progress) -> None:
     assert guess.quantity() == Quantity(1.4e10, "B/s", "guess")
 
 
-@pytest.mark.parametrize("text", ["", "abc", "12 GB", "nan", "1e999", "-3", "0", True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "abc",
+        "12 GB",
+        "nan",
+        "1e999",
+        "-3",
+        "0",
+        True,
+        10**400,
+        "1.797e308",
+        [3],
+        Quantity(3.0, "s", "x"),
+    ],
+)
 def test_bad_text_is_explained_and_nothing_is_stored(
     store: Progress, text: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +114,14 @@ def test_bad_text_is_explained_and_nothing_is_stored(
     out = capsys.readouterr().out
     assert "Not committed" in out
     assert "Traceback" not in out
+
+
+def test_answers_may_be_arrays_of_one_and_quantities(store: Progress) -> None:
+    guess = predict("How fast?", unit="GB/s", store=store)
+    assert guess.answer(Quantity(3.0, "MB/s", "model")).value == 3e6
+    assert guess.answer(np.float32(2)).value == 2e9
+    guess.answer(np.array([1, 2]))
+    assert guess.value == 2e9
 
 
 def test_comma_separates_thousands(store: Progress) -> None:
@@ -305,9 +329,9 @@ def test_quiz_grades_with_feedback_per_choice(
     assert (entry["first_score"], entry["score"], entry["attempts"]) == (0.5, 1.0, 2)
 
 
-@pytest.mark.parametrize("answers", [["a"], ["a", "d"], ["a", ""], ["a", "ab"]])
+@pytest.mark.parametrize("answers", [["a"], ["a", "d"], ["a", ""], ["a", "ab"], 5])
 def test_malformed_answers_are_explained_and_not_counted(
-    quizzes: Path, store: Progress, answers: list[str], capsys: pytest.CaptureFixture[str]
+    quizzes: Path, store: Progress, answers: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert quiz("01", answers=answers, path=quizzes, store=store) is None
     assert "Not graded" in capsys.readouterr().out

@@ -54,13 +54,28 @@ def test_what_is_written_can_be_read_back(value, unit):
         ("4 GiB", "GB", 4 * 2**30),
         ("80 µs", "ms", 80e-6),
         ("2 million pixels", "pixels", 2e6),
+        ("2 Million", "pixels", 2e6),
+        ("0,125", "x", 0.125),
+        ("1 500", "x", 1500),
+        ("1 234 567", "x", 1234567),
+        ("2k", "ns", 2e-6),
+        ("2 thousand", "ns", 2e-6),
+        ("2K", "pixels", 2e3),
+        ("12 G", "GB/s", 12e9),
+        ("5k pixels", "pixels", 5e3),
+        ("5 us", "ms", 5e-6),
+        ("5 sec", "ms", 5.0),
+        ("10 X", "x", 10.0),
+        ("10 times", "x", 10.0),
+        ("12 gb/s", "MB/s", 12e9),
+        ("4 gib", "GB", 4 * 2**30),
     ],
 )
 def test_learners_may_type_numbers_their_own_way(text, unit, value):
     assert units.parse_quantity(text, unit) == pytest.approx(value)
 
 
-@pytest.mark.parametrize("text", ["", "lots", "12 parsecs", "x", "1.2.3"])
+@pytest.mark.parametrize("text", ["", "lots", "12 parsecs", "x", "1.2.3", "12 mW", "1 50"])
 def test_what_is_not_a_number_says_so(text):
     with pytest.raises(ValueError, match=r"is not a number|but the question asks"):
         units.parse_quantity(text, "GB/s")

@@ -31,13 +31,7 @@ from aiinfra.measure import experiment, probe, time_call
 from aiinfra.model import amdahl, offload
 from aiinfra.results import Quantity, Table
 from aiinfra.show import (
-    Series,
-    break_even_explorer,
-    break_even_figure,
-    breakdown,
-    gap,
-    ladder,
-    sweep,
+    Series, break_even_explorer, break_even_figure, breakdown, gap, ladder, sweep
 )
 from aiinfra.teach import check, compare, learned, ledger, predict, quiz
 
@@ -569,15 +563,13 @@ gap(saxpy_gap, title="Sending the vectors costs more than using them")
 # %% [markdown]
 # **Explain.** A GPU lane runs in order and guesses no branches: a turn takes it some 36 cycles,
 # mostly waiting. Your core works ahead on several turns. The picture wins because each scheduler
-# of the GPU holds up to 16 warps and issues from another one while one waits.
+# of the GPU holds up to 16 warps and issues from another while one waits.
 #
-# saxpy does little with its bytes. From a NumPy array, the CPU first reads and writes each of
-# them to bring them into *pinned* memory, which the GPU may read. The model forgets that copy;
-# the gap is that copy. A chain of *scalar* steps loses too: one lane works. If each step is wide,
-# as in generating tokens, a GPU can still win.
+# For saxpy from a NumPy array, the CPU first copies every number into *pinned* memory, which the
+# GPU may read. The model forgets that copy; the gap is that copy. A chain of *scalar* steps loses
+# too: one lane works. If each step is wide, as in generating tokens, a GPU can still win.
 #
-# **Change one thing.** Move arithmetic per byte, size and link, for data in pinned memory, and
-# watch the crossing come and go.
+# **Change one thing.** Move arithmetic, size and link, for pinned memory, and watch the crossing.
 
 
 # %%

@@ -101,41 +101,64 @@ def format_binary(n_bytes: float, digits: int = 3) -> str:
 
 
 NUMBER = re.compile(r"\s*([-+]?(?:\d[\d_.]*|\.\d+)(?:e[-+]?\d+)?)\s*(.*?)\s*$", re.IGNORECASE)
+THOUSANDS = re.compile(r"(?<=\d)[, \u00a0\u202f](?=\d{3}(\D|$))")  # no number has them after 0
 WORDS = {"thousand": KILO, "million": MEGA, "billion": GIGA, "trillion": TERA}
+SPELLINGS = {"times": "x", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "us": "µs"}
 
 
 def parse_quantity(text: str, unit: str) -> float:
     """Read what a learner typed ("12", "12 GB/s", "1.5k", "2 million") as a value in SI units.
 
-    A bare number is in ``unit`` itself, prefix included; "1,500" and "1,5" are read as people
-    write them. Raises ``ValueError`` with the mend when the text is not such a number.
+    A bare number is in ``unit`` itself, prefix included, and a bare "k" or "million" counts that
+    unit; "1,500", "1 500" and "1,5" are read as people write them. Raises ``ValueError`` with the
+    mend when the text is not such a number.
 
     >>> parse_quantity("12", "GB/s"), parse_quantity("1.2 TB/s", "GB/s")
     (12000000000.0, 1200000000000.0)
-    >>> parse_quantity("2 million", "pixels"), parse_quantity("26x", "x")
-    (2000000.0, 26.0)
+    >>> parse_quantity("2 million", "pixels"), parse_quantity("26x", "x"), parse_quantity("2k", "s")
+    (2000000.0, 26.0, 2000.0)
     """
     base, factor = split_unit(unit)
-    cleaned = text.replace("μ", "µ").replace("×", "x")
-    cleaned = re.sub(r"(?<=\d),(?=\d{3}(\D|$))", "", cleaned).replace(",", ".")
-    match = NUMBER.match(cleaned)
+    cleaned = text.strip().replace("μ", "µ").replace("×", "x")
+    if not re.match(r"[-+]?0,", cleaned):
+        cleaned = THOUSANDS.sub("", cleaned)
+    match = NUMBER.match(cleaned.replace(",", "."))
     try:
         value, suffix = float(match[1]), match[2]  # type: ignore[index]
     except (TypeError, ValueError):
         raise ValueError(f"{text!r} is not a number; type for example 12 or 1.5e3") from None
     word, _, rest = suffix.partition(" ")
-    if word in WORDS:
-        value, suffix = value * WORDS[word], rest.strip()
-    if suffix in ("", unit):
+    counted = WORDS.get(word.lower(), SI_PREFIXES.get("k" if word == "K" else word))
+    if suffix not in ("", unit) and counted is not None:
+        if not rest and counted == factor:
+            return value * factor  # "12 G" where GB/s is asked for
+        value, suffix = value * counted, rest.strip()
+    if suffix == "":
         return value * factor
-    if suffix in SI_PREFIXES:
-        return value * SI_PREFIXES[suffix]
-    typed_base, typed_factor = split_unit(suffix)
+    typed_base, typed_factor = split_unit(spelled(suffix, unit))
     if typed_base != base:
         raise ValueError(
             f"{text!r} is in {suffix!r}, but the question asks for {unit or 'a number'!r}"
         )
     return value * typed_factor
+
+
+def spelled(suffix: str, unit: str) -> str:
+    """Return the unit that a learner meant, where the case of its letters leaves one choice.
+
+    >>> spelled("gb/s", "MB/s"), spelled("us", "ms"), spelled("mw", "W")
+    ('GB/s', 'µs', 'mw')
+    """
+    suffix = SPELLINGS.get(suffix.lower(), suffix)
+    known = [unit] + [
+        prefix + base
+        for prefix, factor in {**SI_PREFIXES, **BINARY_PREFIXES}.items()
+        for base in PREFIXED
+        if factor >= 1 or base not in NEVER_SMALL
+    ]
+    alike = [name for name in known if name.lower() == suffix.lower()]
+    clear = len(set(alike)) == 1 or unit in alike
+    return alike[0] if clear and suffix not in known else suffix
 
 
 def split_unit(unit: str) -> tuple[str, float]:

@@ -48,12 +48,15 @@ def setup_place(source: Source) -> int:
 
 
 def badges(source: Source, repository: str) -> str:
-    """The two launch badges, in words: a picture would be fetched each time a page is shown."""
+    """The two launch badges, with pictures of our own: nothing is fetched to show a page."""
     path = f"{'labs' if source.is_lab else 'notebooks'}/{source.stem}.ipynb"
     slug = repository.removeprefix("https://github.com/")
     colab = f"https://colab.research.google.com/github/{slug}/blob/main/{path}"
     binder = f"https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/{path}"
-    return f"Open this notebook in [Google Colab]({colab}) or on [Binder]({binder})."
+    return (
+        f"[![Open in Colab](../docs/colab.svg)]({colab}) "
+        f"[![Launch on Binder](../docs/binder.svg)]({binder})"
+    )
 
 
 def gpu_line(source: Source) -> str:
@@ -63,8 +66,8 @@ def gpu_line(source: Source) -> str:
         return "*GPU:* nothing here needs one."
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     return (
-        f"*GPU:* live on one, if there is one: {listed}. Without it you see a recorded run or a"
-        " model, named as such. On Colab, choose *Runtime → Change runtime type → T4 GPU*."
+        f"*GPU:* {listed} run live where there is one (on Colab: *Runtime → Change runtime type →"
+        " T4 GPU*). Elsewhere a recorded run or a model stands in, and each figure says which."
     )
 
 

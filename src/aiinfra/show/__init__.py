@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from aiinfra.show.pictures import image
     from aiinfra.show.rooflines import Ceiling, Point, roofline
     from aiinfra.show.runs import samples
+    from aiinfra.show.scales import Scale
     from aiinfra.show.style import COLOURS
     from aiinfra.show.sweeps import Series, sweep
-    from aiinfra.show.ticks import Scale
     from aiinfra.show.timelines import Span, timeline
 
 __all__ = [
@@ -39,9 +39,9 @@ _HOMES = {
     "pictures": ("image",),
     "rooflines": ("Ceiling", "Point", "roofline"),
     "runs": ("samples",),
+    "scales": ("Scale",),
     "style": ("COLOURS",),
     "sweeps": ("Series", "sweep"),
-    "ticks": ("Scale",),
     "timelines": ("Span", "timeline"),
 }
 
@@ -51,7 +51,3 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(import_module(f"aiinfra.show.{module}"), name)
     raise AttributeError(f"aiinfra.show has no {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

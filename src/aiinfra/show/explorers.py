@@ -1,8 +1,7 @@
 """Explorers: a figure that redraws while a control moves, and stands still without widgets.
 
 A picture and its alternative text travel as one ``<img>`` in one message, so they never disagree.
-Only what moved is drawn again, and moves that arrive while a frame is being drawn are dropped in
-favour of the last one.
+Moves that arrive while a frame is being drawn are dropped in favour of the last one.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiinfra.show.axes import HouseAxes, img
+import numpy as np
+
+from aiinfra.show.canvas import HouseAxes
 from aiinfra.show.words import plain
 from aiinfra.units import PLAIN_WORDS, PREFIXED, scale_of
 
@@ -43,19 +44,18 @@ class Slider:
         """The stops of the slider; ``start`` is always one of them."""
         turn = math.log10 if self.log else float
         first, last = turn(self.low), turn(self.high)
-        count = round((last - first) / self.step)
-        raw = [first + (last - first) * i / max(count, 1) for i in range(count + 1)]
-        stops = [float(f"{10**v if self.log else v:.{2 if self.log else 6}g}") for v in raw]
-        stops[0], stops[-1] = self.low, self.high
+        raw = np.linspace(first, last, round((last - first) / self.step) + 1)
+        stops = [float(f"{10**v:.2g}" if self.log else f"{v:.6g}") for v in raw]
+        found = sorted({self.low, *stops[1:-1], self.high, self.start})
         whole = all(isinstance(v, int) for v in (self.low, self.high, self.start, self.step))
-        return sorted({int(v) if whole and not self.log else v for v in (*stops, self.start)})
+        return [int(v) for v in found] if whole else found
 
     def words(self, value: float) -> str:
         """Write a stop with its unit, as the slider shows and screen readers say it."""
         if self.unit in PREFIXED:
             divisor, unit = scale_of(value, self.unit)
-            return f"{float(f'{value / divisor:.3g}'):,g} {unit}"
-        return f"{plain(float(f'{value:.3g}'))} {PLAIN_WORDS.get(self.unit, self.unit)}".strip()
+            return f"{plain(value / divisor, 3)} {unit}"
+        return f"{plain(value, 3)} {PLAIN_WORDS.get(self.unit, self.unit)}".strip()
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Explorer:
         self.image = widgets.HTML(value=self._frame())
         self.box = widgets.VBox([*self.controls.values(), self.image])
         self.frames = 1
-        self._cost, self._ready, self._waiting = 0.0, 0.0, False
+        self._ready, self._waiting = 0.0, False
         for widget in self.controls.values():
             widget.observe(self._moved, names="value")
 
@@ -98,12 +98,11 @@ class Explorer:
         self.axes = self.draw(self.axes, **self.values())
         self.image.value = self._frame()
         self.frames += 1
-        self._cost = time.perf_counter() - begin
-        self._ready = begin + 1.5 * self._cost  # leaves the queue of moves a breath to drain
+        cost = time.perf_counter() - begin
+        self._ready = begin + 1.5 * cost  # leaves the queue of moves a breath to drain
 
     def _frame(self) -> str:
-        size = self.axes.whole.get_size_inches()
-        return img(self.axes.frame_png(FRAME_DPI), self.axes.alt, size)
+        return self.axes.img(self.axes.png(FRAME_DPI, compress_level=1))
 
     def _moved(self, _: Any) -> None:
         """Redraw at once, or soon and only once when moves come faster than frames are drawn."""
@@ -113,13 +112,11 @@ class Explorer:
             self.redraw()
             return
         wait = self._ready - time.perf_counter()
-        if self._waiting:
-            return
         if wait <= 0:
             self.redraw()
-            return
-        self._waiting = True
-        loop.call_later(wait, self._late)
+        elif not self._waiting:
+            self._waiting = True
+            loop.call_later(wait, self._late)
 
     def _late(self) -> None:
         self._waiting = False
@@ -133,9 +130,8 @@ def explorer(draw: Draw, controls: Sequence[Control]) -> Explorer | HouseAxes:
     """Let the reader move ``controls`` and see the figure of ``draw`` change.
 
     ``draw(axes, **values)`` returns the axes to show: at first ``axes`` is ``None`` and it makes
-    the figure; later it gets that figure back and either changes its artists (fast, when it lists
-    them in ``axes.moving``) or returns a new house figure. Without ipywidgets the figure of the
-    starting values is returned.
+    the figure; later it gets that figure back and either changes its artists (fast) or returns a
+    new house figure. Without ipywidgets the figure of the starting values is returned.
     """
     names = [control.name for control in controls]
     if len(set(names)) < len(names):
@@ -148,20 +144,16 @@ def explorer(draw: Draw, controls: Sequence[Control]) -> Explorer | HouseAxes:
 
 
 def _widget(widgets: Any, control: Control) -> Any:
+    options: list[tuple[str, Any]]
     if isinstance(control, Slider):
-        options: list[tuple[str, Any]] = [(control.words(v), v) for v in control.values()]
-        make = widgets.SelectionSlider
-        more: dict[str, Any] = {"continuous_update": True}
+        make, options = widgets.SelectionSlider, [(control.words(v), v) for v in control.values()]
     else:
-        options = [(label, value) for value, label in control.options]
-        make, more = widgets.Dropdown, {}
-    tip = control.description or f"Choose: {control.label}"
+        make, options = widgets.Dropdown, [(label, value) for value, label in control.options]
     return make(
         options=options,
         value=control.start,
         description=control.label,
-        tooltip=tip,
+        tooltip=control.description or f"Choose: {control.label}",
         style={"description_width": "11em"},
         layout={"width": "min(100%, 640px)"},
-        **more,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from aiinfra.show.canvas import Array, HouseAxes
 from aiinfra.show.layout import text_size, wrap
-from aiinfra.show.marks import leader, write
+from aiinfra.show.marks import Look, leader, write
 from aiinfra.show.style import INK
 
 Note = tuple[float, float, str, str]  # x and y in data units, text, kind
@@ -65,16 +66,16 @@ class Labels:
 
     def keep_off_spot(self, x: float, y: float) -> None:
         """Keep labels off a marker given in data units; it weighs as much as a short line."""
-        spread = np.random.default_rng(0).uniform(-0.06, 0.06, (27, 2))
+        spread = np.mgrid[-2:3, -2:3].reshape(2, -1).T * 0.04
         self.points = np.concatenate([self.points, self.axes.at(x, y) + spread])
 
     def call_out(self, notes: Sequence[Note], width: float = 1.9) -> None:
         """Write each note near its point, with a thin leader line where they are apart."""
-        for x, y, text, kind in notes:
+        for x, y, text, kind in sorted(notes, reverse=True):  # from the right: labels prefer it
             text, anchor = wrap(text, width), self.axes.at(x, y)
             wide, tall = text_size(text)
-            options = candidates(anchor, (wide + 0.06, tall + 0.02))
-            box = min(options, key=lambda option: self.cost(option, anchor))  # noqa: B023
+            options = self.candidates(anchor, wide + 0.06, tall + 0.02)
+            box = min(options, key=partial(self.cost, anchor))
             end = box.nearest(anchor)
             if np.hypot(end[0] - anchor[0], end[1] - anchor[1]) > 0.14:
                 leader(self.axes, anchor, end)
@@ -82,18 +83,25 @@ class Labels:
             self.boxes.append(box)
             self._write(text, box, anchor, INK[kind])
 
-    def cost(self, box: Box, anchor: tuple[float, float]) -> float:
-        """How bad a place is: far away, outside, upon other labels, upon lines."""
+    def candidates(self, anchor: tuple[float, float], wide: float, tall: float) -> Iterator[Box]:
+        """Rectangles around an anchor, nearest first, moved into the drawing area."""
         width, height = self.axes.size
-        outside = (box.right - box.left) * (box.top - box.bottom)
-        outside -= box.overlap(Box(0, 0, width, height))
-        covered = sum(box.overlap(other) for other in self.boxes)
+        for reach in REACHES:
+            for dx, dy, part_x, part_y in SPOTS:
+                x = anchor[0] + dx * reach - part_x * wide
+                y = anchor[1] + dy * reach - part_y * tall
+                x, y = min(max(x, 0.0), width - wide), min(max(y, 0.0), height - tall)
+                yield Box(x, y, x + wide, y + tall)
+
+    def cost(self, anchor: tuple[float, float], box: Box) -> float:
+        """How bad a place is: far away, upon other labels, upon lines."""
+        shared = [area for other in self.boxes if (area := box.overlap(other))]
         end = box.nearest(anchor)
         way = np.linspace(anchor, end, 9)
         crossed = sum(other.count(way) for other in self.boxes)
         reach = float(np.hypot(end[0] - anchor[0], end[1] - anchor[1]))
         under = min(box.count(self.points), 40)
-        return 9 * reach + 600 * (outside + covered) + 1.5 * under + 3 * crossed
+        return 9 * reach + 600 * sum(shared) + 9 * len(shared) + 1.5 * under + 3 * crossed
 
     def _write(self, text: str, box: Box, anchor: tuple[float, float], ink: str) -> None:
         side, x = "center", (box.left + box.right) / 2
@@ -101,17 +109,8 @@ class Labels:
             side, x = "left", box.left + 0.03
         elif box.right < anchor[0]:
             side, x = "right", box.right - 0.03
-        y, look = (box.bottom + box.top) / 2, {"ha": side, "multialignment": side}
-        write(self.axes, x, y, text, colour=ink, patch="white", zorder=9, **look)
-
-
-def candidates(anchor: tuple[float, float], size: tuple[float, float]) -> Iterator[Box]:
-    """Rectangles of ``size`` around an anchor, nearest first."""
-    for reach in REACHES:
-        for dx, dy, part_x, part_y in SPOTS:
-            x = anchor[0] + dx * reach - part_x * size[0]
-            y = anchor[1] + dy * reach - part_y * size[1]
-            yield Box(x, y, x + size[0], y + size[1])
+        y, look = (box.bottom + box.top) / 2, Look(ha=side, multialignment=side, zorder=9)
+        write(self.axes, x, y, text, colour=ink, patch="white", **look)
 
 
 def dense(line: Array, step: float = 0.03) -> Array:

@@ -79,14 +79,3 @@ def spread_out(
         last = max(high - sizes[order[-1]] / 2 - offsets[-1], first)
         placed[i] = min(max(place, first), last) + offset
     return placed
-
-
-def deal(widths: Sequence[float], room: float) -> list[tuple[int, float]]:
-    """Deal items into rows of ``room`` inches; returns the row and the left end of each."""
-    places, row, x = [], 0, 0.0
-    for width in widths:
-        if x and x + width > room:
-            row, x = row + 1, 0.0
-        places.append((row, x))
-        x += width
-    return places

@@ -10,11 +10,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from aiinfra.show.canvas import HouseAxes
-from aiinfra.show.layout import deal, text_size
+from aiinfra.show.layout import text_size
 from aiinfra.show.style import COLOURS, HATCHES, INK, LABEL_SIZE, TEXT, tint, words_on
 
 KEY = 0.25  # inches: a row of a key
-FREE: dict[str, Any] = {"clip_on": False, "scalex": False, "scaley": False}
+Look = dict[str, Any]  # properties of a matplotlib artist
+FREE: Look = {"clip_on": False, "scalex": False, "scaley": False}
 
 
 def write(
@@ -42,9 +43,7 @@ def write_on(axes: HouseAxes, x: float, y: float, text: str, kind: str, ha: str 
     write(axes, x, y, text, bold=True, colour=ink, patch=fill, ha=ha, zorder=6)
 
 
-def stroke(
-    axes: HouseAxes, x: Any, y: Any, colour: str, width: float = 0.9, **more: Any
-) -> Line2D:
+def stroke(axes: HouseAxes, x: Any, y: Any, colour: str, width: float = 0.9, **more: Any) -> Line2D:
     """Draw a line through places that never rescales the axes."""
     look = {"zorder": 2, "solid_capstyle": "butt", "transform": axes.inches, **FREE, **more}
     return axes.plot(x, y, color=colour, linewidth=width, **look)[0]
@@ -59,9 +58,9 @@ def spot(
     axes: HouseAxes, x: Any, y: Any, marker: str, colour: str, size: float, **more: Any
 ) -> Line2D:
     """Draw markers, solid with a white rim."""
-    rim = {"markeredgecolor": "white", "markeredgewidth": 1.0, "zorder": 6, **more}
-    look = {"marker": marker, "linestyle": "none", "markersize": size}
-    return axes.plot(x, y, color=colour, transform=axes.inches, **look, **FREE, **rim)[0]
+    look: Look = {"marker": marker, "linestyle": "none", "markersize": size, "zorder": 6}
+    look |= {"markeredgecolor": "white", "markeredgewidth": 1.0, **FREE, **more}
+    return axes.plot(x, y, color=colour, transform=axes.inches, **look)[0]
 
 
 def ring(axes: HouseAxes, x: Any, y: Any, colour: str, size: float, **more: Any) -> Line2D:
@@ -80,12 +79,10 @@ def panel(
     return made
 
 
-def block(
-    axes: HouseAxes, x: float, y: float, width: float, height: float, kind: str
-) -> Rectangle:
+def block(axes: HouseAxes, x: float, y: float, width: float, height: float, kind: str) -> Rectangle:
     """Draw a rectangle in the colour and the faint hatch of a kind."""
     fill = COLOURS[kind]
-    look: dict[str, Any] = {"hatch": HATCHES[kind], "edgecolor": tint(fill), "zorder": 3}
+    look: Look = {"hatch": HATCHES[kind], "edgecolor": tint(fill), "zorder": 3}
     return panel(axes, x, y, width, height, fill, **look)
 
 
@@ -98,7 +95,13 @@ def rimmed(axes: HouseAxes, x: float, y: float, width: float, height: float, kin
 
 def key_rows(labels: Sequence[str], room: float) -> list[tuple[int, float]]:
     """Row and left end of each label of a key ``room`` inches wide."""
-    return deal([text_size(label)[0] + 0.5 for label in labels], room)
+    places, row, x = [], 0, 0.0
+    for width in (text_size(label)[0] + 0.5 for label in labels):
+        if x and x + width > room:
+            row, x = row + 1, 0.0
+        places.append((row, x))
+        x += width
+    return places
 
 
 def draw_key(axes: HouseAxes, entries: Sequence[tuple[str, str]], room: float, top: float) -> None:

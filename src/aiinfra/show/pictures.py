@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.patches import Rectangle
 
-from aiinfra.show.canvas import HouseAxes, finish, house_rc, new_axes, write
-from aiinfra.show.strokes import stroke
-from aiinfra.show.style import MARGIN, MUTED, RULE, TEXT, TICK_SIZE, WIDTH
+from aiinfra.show.canvas import HouseAxes, finish, house_style, new_axes
+from aiinfra.show.marks import leader, write
+from aiinfra.show.style import INNER, MUTED, TEXT, TICK_SIZE
 from aiinfra.show.words import plain, sentence
 
-BAR_ROOM, TALLEST = 1.1, 4.2  # inches
+BAR_ROOM, BETWEEN, TALLEST = 1.1, 0.25, 4.2  # inches
 
 
+@house_style
 def image(
     array: Any,
     title: str,
@@ -36,89 +35,63 @@ def image(
     data = np.asarray(array, float)
     if data.ndim != 2 or data.size == 0:
         raise ValueError(f"image needs a 2-D array, this one has shape {np.shape(array)}")
-    panels = 2 if zoom else 1
-    room = WIDTH - 2 * MARGIN - BAR_ROOM - 0.25 * (panels - 1)
-    width = min(room / panels, TALLEST * data.shape[1] / data.shape[0])
-    height = min(max(width * data.shape[0] / data.shape[1], 0.5), TALLEST)
+    panels, tall = 2 if zoom else 1, data.shape[0] / data.shape[1]
+    width = min((INNER - BAR_ROOM - BETWEEN * (panels - 1)) / panels, TALLEST / tall)
+    height = max(width * tall, 0.5)
+    axes = new_axes(title, source, height, right=INNER - width, above=0.12, below=0.05)
     norm = _norm(data, log)
-    right = WIDTH - 2 * MARGIN - width
-    axes = new_axes(title, source, height, left=0.0, right=right, above=0.12, below=0.05)
-    with house_rc():
-        _show(axes, data, norm)
-        end = width
-        if zoom is not None:
-            end = 2 * width + 0.25
-            _draw_zoom(axes, data, zoom, norm, width)
-        _draw_bar(axes, norm, end + 0.18, label)
+    shown = _show(axes, data, norm)
+    if zoom is not None:
+        _draw_zoom(axes, data, zoom, norm)
+    end = panels * width + BETWEEN * (panels - 1) + 0.18
+    long = min(height - 0.3, 2.2)
+    place = (end, height - 0.3 - long, 0.16, long)
+    bar = axes.whole.colorbar(shown, cax=axes.inset_axes(place, transform=axes.inches))
+    bar.outline.set_visible(False)
+    bar.minorticks_off()
+    low, high = shown.get_clim()
+    middle = (low * high) ** 0.5 if log and low > 0 else (low + high) / 2
+    values = [low, middle, high] if long > 0.8 else [low, high]
+    bar.set_ticks(values, labels=[plain(v, 2 if v == middle else 3) for v in values])
+    bar.ax.tick_params(labelsize=TICK_SIZE, labelcolor=MUTED, length=0)
+    write(axes, end, height - 0.1, label, colour=MUTED)
     return finish(axes, alt or describe(data, title, label, zoom))
 
 
-def describe(data: Any, title: str, label: str, zoom: Any) -> str:
+def describe(data: Any, title: str, label: str, zoom: tuple[int, int, int, int] | None) -> str:
     """Say in a sentence the size of the picture and the range of its values."""
     rows, columns = data.shape
-    words = f"{label} " if label else "values "
-    text = f"A picture of {columns} by {rows} cells: {words}from {plain(float(np.nanmin(data)))}"
+    low, high = plain(float(np.nanmin(data))), plain(float(np.nanmax(data)))
     part = f"; the part at row {zoom[0]}, column {zoom[1]} is shown enlarged" if zoom else ""
-    return sentence(title, f"{text} to {plain(float(np.nanmax(data)))}{part}")
+    values = f"{label or 'values'} from {low} to {high}"
+    return sentence(title, f"A picture of {columns} by {rows} cells: {values}{part}")
 
 
 def _norm(data: Any, log: bool) -> Normalize:
     low, high = float(np.nanmin(data)), float(np.nanmax(data))
     if log and high > 0:
-        low = float(np.min(data[data > 0]))
-        return LogNorm(low, high if high > low else low * 10, clip=True)
+        return LogNorm(data[data > 0].min(), high, clip=True)
     return Normalize(low, high if high > low else low + 1)
 
 
-def _show(axes: Any, data: Any, norm: Normalize) -> None:
-    big = max(data.shape) > 300  # more cells than pixels: average; fewer: keep cells sharp
-    axes.imshow(
-        data,
-        cmap="viridis",
-        norm=norm,
-        aspect="auto",
-        interpolation="antialiased" if big else "nearest",
-    )
+def _show(axes: Any, data: Any, norm: Normalize) -> Any:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
+    return axes.imshow(data, cmap="viridis", norm=norm, aspect="auto")
 
 
 def _draw_zoom(
-    axes: HouseAxes, data: Any, zoom: tuple[int, int, int, int], norm: Normalize, width: float
+    axes: HouseAxes, data: Any, zoom: tuple[int, int, int, int], norm: Normalize
 ) -> None:
     row, column, rows, columns = zoom
-    box = axes.get_position()
-    step = (width + 0.25) / WIDTH
-    inset = axes.whole.add_axes((box.x0 + step, box.y0, box.width, box.height))
-    _show(inset, data[row : row + rows, column : column + columns], norm)
-    for edge in inset.spines.values():
-        edge.set(visible=True, color=TEXT, linewidth=1.6)
-    corner = (column - 0.5, row - 0.5)
+    width, height = axes.size
+    inset = axes.inset_axes((width + BETWEEN, 0, width, height), transform=axes.inches)
+    _show(inset, data, norm)
+    inset.set_xlim(column - 0.5, column + columns - 0.5)
+    inset.set_ylim(row + rows - 0.5, row - 0.5)
+    inset.spines[:].set(visible=True, color=TEXT, linewidth=1.6)
     for colour, line in (("white", 3.4), (TEXT, 1.6)):
-        axes.add_patch(
-            Rectangle(
-                corner, columns, rows, facecolor="none", edgecolor=colour, linewidth=line, zorder=5
-            )
-        )
-    right = (column + columns - 0.5 + 0.5) / data.shape[1] * width
-    for share, y in ((1 - row / data.shape[0], 1.0), (1 - (row + rows) / data.shape[0], 0.0)):
-        height = axes.size[1]
-        stroke(axes, [right, width + 0.25], [share * height, y * height], RULE)
-
-
-def _draw_bar(axes: HouseAxes, norm: Normalize, left: float, label: str) -> None:
-    figure, height = axes.whole, axes.size[1]
-    total = figure.get_size_inches()[1]
-    long = min(height - 0.3, 2.2)
-    bottom = axes.get_position().y0 + (height - 0.3 - long) / total
-    spot = ((MARGIN + left) / WIDTH, bottom, 0.16 / WIDTH, long / total)
-    bar_axes = figure.add_axes(spot)
-    bar = figure.colorbar(ScalarMappable(norm, "viridis"), cax=bar_axes)
-    bar.outline.set_visible(False)
-    low, high = float(norm.vmin or 0.0), float(norm.vmax or 1.0)
-    middle = (low * high) ** 0.5 if isinstance(norm, LogNorm) else (low + high) / 2
-    values = [low, float(f"{middle:.2g}"), high] if long > 0.8 else [low, high]
-    bar.set_ticks(values, labels=[plain(float(f"{v:.3g}")) for v in values])
-    bar.ax.tick_params(labelsize=TICK_SIZE, labelcolor=MUTED, length=0)
-    bar.minorticks_off()
-    write(axes, left, height - 0.1, label, colour=MUTED, gid="axis")
+        box = (column - 0.5, row - 0.5, columns, rows)
+        axes.indicate_inset(box, edgecolor=colour, linewidth=line, alpha=1)
+    for y, corner in ((height, row - 0.5), (0, row + rows - 0.5)):
+        leader(axes, axes.at(column + columns - 0.5, corner), (width + BETWEEN, y))

@@ -71,14 +71,14 @@ def round_numbers(scale: Scale, view: View) -> Iterator[list[float]]:
     first, last = (math.floor(math.log(v, base)) for v in view)
     powers = range(first, last + 2)
     if not scale.binary:
-        for mantissas in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1, 3)):
+        for mantissas in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3)):
             yield [m * 10.0**e for e in powers for m in mantissas]
     for step in (1, 2, 3, 4, 5, 6, 10, 20):
         yield [float(base) ** e for e in powers if e % step == 0]
 
 
 def choose_ticks(scale: Scale, view: View, room: float, upright: bool = False) -> list[float]:
-    """The densest set of round numbers whose labels stand well apart on ``room`` inches."""
+    """The densest set of round numbers whose labels stand apart on ``room`` inches."""
     low, high = scale.turn(view[0]), scale.turn(view[1])
     fuzz, best = 1e-9 * (high - low), []
     for numbers in round_numbers(scale, view):
@@ -87,9 +87,11 @@ def choose_ticks(scale: Scale, view: View, room: float, upright: bool = False) -
             continue
         best = ticks
         words = scale.labels(ticks)
-        need = 0.42 if upright else max(line_width(w, TICK_SIZE) for w in words) + 0.22
+        sizes = np.array([0.1 if upright else line_width(w, TICK_SIZE) for w in words])
         gaps = np.diff([scale.turn(t) for t in ticks]) * room / (high - low)
-        if len(set(words)) == len(words) and gaps.min() >= need:
+        free = gaps - (sizes[1:] + sizes[:-1]) / 2
+        most = 12 if scale.binary else 8
+        if len(ticks) <= most and len(set(words)) == len(words) and free.min() >= 0.17:
             break
     return best
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from aiinfra.show.canvas import HouseAxes, finish, house_rc, new_axes, to_inches, write
+from aiinfra.show.canvas import HouseAxes, finish, house_style
+from aiinfra.show.labels import Box, Labels
 from aiinfra.show.layout import spread_out, text_size, wrap
-from aiinfra.show.marks import Obstacles, call_out, guide, leader, name_x, quiet_y, wall
-from aiinfra.show.placing import Box
-from aiinfra.show.strokes import spot
-from aiinfra.show.style import COLOURS, INK, MARKERS, TEXT, known_kind
-from aiinfra.show.ticks import Scale, as_scale, set_ticks, tick_labels_width
-from aiinfra.show.words import axis_words, join_sources, listing, sentence
+from aiinfra.show.marks import leader, panel, ring, stroke, write
+from aiinfra.show.scales import Scale, View, as_scale, pad, plot_axes
+from aiinfra.show.style import COLOURS, DASHED, DOTTED, INK, MARKERS, MUTED, TEXT, known_kind
+from aiinfra.show.words import join_sources, sentence
 from aiinfra.units import format_binary, format_quantity
 
 LABEL_ROOM = 1.55  # inches to the right of the lines for their names
@@ -36,6 +35,7 @@ class Series:
     source: str = ""
 
 
+@house_style
 def sweep(
     series: Sequence[Series],
     title: str,
@@ -53,59 +53,58 @@ def sweep(
     (value, label); ``guides`` are thin vertical lines as (x, label), such as cache sizes. Points
     that are not positive and finite are left out. Raises ``ValueError`` when nothing is left.
     """
-    lines, across, up = [_clean(line) for line in series], as_scale(x), as_scale(y)
-    view_x, view_y = _views(lines, mark, wall_at, guides, across, up)
+    lines, up = [_clean(line) for line in series], as_scale(y)
+    across = in_powers_of_two(as_scale(x), lines)
+    xs = [*(v for line in lines for v in line.x), *(m[0] for m in mark), *(g[0] for g in guides)]
+    ys = [v for line in lines for ends in (line.y, line.low, line.high) for v in ends or ()]
+    ys = [v for v in (*ys, *(m[1] for m in mark), *(w[0] for w in wall_at)) if v > 0]
+    view_x = pad(xs, across.log, 0.03, 0.03)
+    view_y = pad(ys, up.log, 0.08, 0.16 if wall_at else 0.1)
     late = [line for line in lines if _ends_late(line, view_x, across)]
-    left = tick_labels_width(view_y, up) + 0.1
-    right = max((text_size(_name(line))[0] for line in late), default=0.0) + 0.22
-    source = join_sources(line.source for line in series)
-    above = 0.38 + (0.1 if wall_at else 0)
-    axes = new_axes(title, source, 2.75, left=left, right=right, above=above, below=0.55)
-    axes.set(xscale=across.kind, yscale=up.kind, xlim=view_x, ylim=view_y)
-    with house_rc():
-        set_ticks(axes, "x", across, axes.size[0])
-        quiet_y(axes, up, left)
-        name_x(axes, axis_words(across.label, across.unit))
-        keep_off = Obstacles()
-        for value, label in wall_at:
-            wall(axes, value, label, keep_off)
-        _draw_guides(axes, guides, keep_off)
-        for i, line in enumerate(lines):
-            _draw_line(axes, line, _shape(lines, i), keep_off)
-        _name_lines(axes, late)
-        for a, b, _ in mark:
-            spot(axes, a, b, "o", TEXT, 9, hollow=1.2, fill="none", z=7, data=True)
-            keep_off.spot(axes, a, b)
-        early = [line for line in lines if not any(line is other for other in late)]
-        notes = [(line.x[-1], line.y[-1], line.label, INK[line.kind]) for line in early]
-        call_out(axes, [*notes, *((a, b, text, TEXT) for a, b, text in mark)], keep_off)
-    return finish(axes, alt or describe(lines, title, across, up, wall_at, mark))
+    names = [wrap(line.label, LABEL_ROOM) for line in late]
+    right = max((text_size(name)[0] for name in names), default=0.0) + 0.22
+    source, above = join_sources(line.source for line in series), 0.48 if wall_at else 0.38
+    places = (across, view_x), (up, view_y)
+    axes = plot_axes(title, source, 2.75, *places, right=right, above=above)
+    labels = Labels(axes)
+    for value, label in wall_at:
+        _draw_wall(labels, value, label)
+    _draw_guides(labels, guides)
+    for i, line in enumerate(lines):
+        _draw_line(labels, line, _shape(lines, i))
+    _name_lines(axes, late, names)
+    for a, b, _ in mark:
+        ring(axes, *axes.at(a, b), TEXT, 9, markeredgewidth=1.2, zorder=7)
+        labels.keep_off_spot(a, b)
+    notes = [(ln.x[-1], ln.y[-1], ln.label, ln.kind) for ln in lines if ln not in late]
+    labels.call_out([*notes, *((a, b, text, "limit") for a, b, text in mark)])
+    limits = "Limits: " + ", ".join(text for _, text in wall_at) if wall_at else ""
+    marked = "Marked: " + "; ".join(text for *_, text in mark) if mark else ""
+    return finish(axes, alt or sentence(title, describe(lines, across, up), limits, marked))
 
 
-def describe(
-    lines: Sequence[Series],
-    title: str,
-    across: Scale,
-    up: Scale,
-    walls: Sequence[tuple[float, str]],
-    mark: Sequence[tuple[float, float, str]],
-) -> str:
-    """Say in sentences where each line starts, ends and peaks."""
-    size = format_binary if across.binary else lambda v: format_quantity(v, across.unit)
+def describe(lines: Sequence[Series], across: Scale, up: Scale) -> str:
+    """Say where each line starts, ends and peaks."""
+
+    def size(value: float) -> str:
+        binary = across.binary and across.unit == "B"
+        return format_binary(value) if binary else format_quantity(value, across.unit)
+
     said = []
     for line in lines:
-        first, last = (format_quantity(line.y[i], up.unit) for i in (0, -1))
-        text = f"{line.label}: {first} at {size(line.x[0])}"
-        if len(line.x) > 1:
-            text += f", {last} at {size(line.x[-1])}"
-        top = int(np.argmax(line.y))
-        if top not in (0, len(line.y) - 1):
-            text += f", at most {format_quantity(line.y[top], up.unit)} at {size(line.x[top])}"
-        said.append(text)
-    limits = "Limits: " + listing([label for _, label in walls]) if walls else ""
-    notes = "Marked: " + "; ".join(text for *_, text in mark) if mark else ""
-    notes = notes.replace("\n", " ")
-    return sentence(title, f"{up.label} against {across.label}: " + "; ".join(said), limits, notes)
+        places = dict.fromkeys((0, len(line.x) - 1, int(np.argmax(line.y))))
+        ends = [f"{format_quantity(line.y[i], up.unit)} at {size(line.x[i])}" for i in places]
+        said.append(f"{line.label}: " + ", at most ".join([", ".join(ends[:2]), *ends[2:]]))
+    return f"{up.label} against {across.label}: " + "; ".join(said)
+
+
+def in_powers_of_two(scale: Scale, lines: Sequence[Series]) -> Scale:
+    """Tick at powers of two where every measured x is one and reads well: bytes, small counts."""
+    xs = {float(v) for line in lines if line.kind != "model" for v in line.x}
+    exact = len(xs) > 2 and all(math.frexp(v)[0] == 0.5 for v in xs)
+    if scale.log and exact and (scale.unit == "B" or max(xs) < 1e5):
+        return replace(scale, binary=True)
+    return scale
 
 
 def _clean(line: Series) -> Series:
@@ -114,113 +113,79 @@ def _clean(line: Series) -> Series:
     keep = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
     if not keep.any():
         raise ValueError(f"series {line.label!r} has no positive point to draw on log axes")
-    order = np.argsort(x[keep], kind="stable")
+    order = np.flatnonzero(keep)[np.argsort(x[keep], kind="stable")]
 
     def pick(column: Any) -> Any:
-        return None if column is None else np.asarray(column, float)[keep][order]
+        return None if column is None else tuple(np.asarray(column, float)[order])
 
     return Series(line.label, pick(x), pick(y), line.kind, pick(line.low), pick(line.high))
 
 
-def _views(
-    lines: Sequence[Series],
-    mark: Sequence[tuple[float, float, str]],
-    walls: Sequence[tuple[float, str]],
-    guides: Sequence[tuple[float, str]],
-    across: Scale,
-    up: Scale,
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    xs = [v for line in lines for v in line.x] + [m[0] for m in mark] + [g[0] for g in guides]
-    ys = [v for line in lines for v in line.y] + [m[1] for m in mark] + [w[0] for w in walls]
-    ys += [v for line in lines for v in (*(_or(line.low)), *(_or(line.high))) if v > 0]
-    return pad(xs, across.log, 0.03, 0.03), pad(ys, up.log, 0.08, 0.16 if walls else 0.1)
-
-
-def _ends_late(line: Series, view: tuple[float, float], across: Scale) -> bool:
+def _ends_late(line: Series, view: View, across: Scale) -> bool:
     """Whether a line reaches the last eighth of the axis, so that its name stands beside it."""
-    turn = math.log if across.log else float
-    low, high = turn(view[0]), turn(view[1])
-    return (turn(line.x[-1]) - low) / (high - low) > 0.875
-
-
-def _or(values: Sequence[float] | None) -> Sequence[float]:
-    return () if values is None else values
-
-
-def pad(
-    values: Sequence[float], log: bool, below: float, above: float, least: float = 4.0
-) -> tuple[float, float]:
-    """Limits of an axis around ``values``: shares of room added, a factor ``least`` at least."""
-    low, high = min(values), max(values)
-    if not log:
-        low = min(low, 0.0)
-        return low - below * (high - low) * (low < 0), high + above * (high - low or 1.0)
-    a, b = math.log(low), math.log(high)
-    if b - a < math.log(least):
-        a, b = (a + b - math.log(least)) / 2, (a + b + math.log(least)) / 2
-    return math.exp(a - below * (b - a)), math.exp(b + above * (b - a))
+    low, high, end = (across.turn(v) for v in (*view, line.x[-1]))
+    return (end - low) / (high - low) > 0.875
 
 
 def _shape(lines: Sequence[Series], i: int) -> tuple[str, bool]:
     """Marker of line i, and whether it is hollow: the same kind again gets another shape."""
-    kind = lines[i].kind
-    before = sum(line.kind == kind for line in lines[:i])
-    base = MARKERS[kind]
+    before = sum(line.kind == lines[i].kind for line in lines[:i])
+    base = MARKERS[lines[i].kind]
     if not base:
-        return "", False
-    start = SHAPES.index(base) if base in SHAPES else 0
-    return SHAPES[(start + before // 2) % len(SHAPES)], before % 2 == 1
+        return "d" if len(lines[i].x) == 1 else "", False
+    start = SHAPES.find(base) + before // 2
+    return base if start < 0 else SHAPES[start % len(SHAPES)], before % 2 == 1
 
 
-def _draw_line(axes: HouseAxes, line: Series, shape: tuple[str, bool], keep_off: Obstacles) -> None:
-    colour, modelled = COLOURS[line.kind], line.kind in ("model", "guess")
-    marker, hollow = shape
-    dash: Any = (0, (3.5, 1.6)) if modelled else "solid"
-    marker = marker or ("d" if len(line.x) == 1 else "")
+def _draw_line(labels: Labels, line: Series, shape: tuple[str, bool]) -> None:
+    axes, colour, (marker, hollow) = labels.axes, COLOURS[line.kind], shape
     if line.low is not None and line.high is not None:
-        low = np.maximum(np.asarray(line.low), axes.get_ylim()[0])
-        if len(line.x) > 1:
-            axes.fill_between(line.x, low, line.high, color=colour, alpha=0.18, linewidth=0)
+        low = np.maximum(line.low, axes.get_ylim()[0])
+        axes.fill_between(line.x, low, line.high, color=colour, alpha=0.18, linewidth=0)
         axes.vlines(line.x, low, line.high, color=colour, linewidth=1.2, alpha=0.6)
     axes.plot(
         line.x,
         line.y,
         color=colour,
         linewidth=2,
-        linestyle=dash,
-        marker=marker or None,
+        linestyle=DASHED if line.kind in ("model", "guess") else "solid",
+        marker=marker,
         markersize=5.5 if len(line.x) < 25 else 3.5,
-        zorder=4,
         markerfacecolor="white" if hollow or line.kind == "guess" else colour,
-        markeredgecolor=colour,
         markeredgewidth=1.6,
+        zorder=4,
     )
-    keep_off.line(axes, line.x, line.y)
+    labels.keep_off_line(line.x, line.y)
 
 
-def _draw_guides(axes: HouseAxes, guides: Sequence[tuple[float, str]], keep_off: Obstacles) -> None:
-    """Names of guides stand at the foot of the figure, stepped where neighbours would touch."""
-    taken: list[Box] = []
-    for value, label in sorted(guides):
-        x, _ = to_inches(axes, value, axes.get_ylim()[0])
-        level, width = 0.28, text_size(label)[0] + 0.12
-        left = x - width if x + width > axes.size[0] else x
-        while any(box.overlap(Box(left, level - 0.1, left + width, level + 0.08)) for box in taken):
-            level += 0.2
-        guide(axes, value, label, keep_off, level)
-        taken.append(Box(left, level - 0.1, left + width, level + 0.08))
+def _draw_wall(labels: Labels, value: float, label: str) -> None:
+    """Draw a physical limit of y as a black line, hatched above, its name upon it."""
+    axes, (width, height) = labels.axes, labels.axes.size
+    y, size = axes.at(axes.get_xlim()[0], value)[1], text_size(label)
+    thick = min(0.12, height + 0.12 - y)
+    panel(axes, 0, y, width, thick, "#F4F4F4", hatch="////", edgecolor="#9A9A9A")
+    stroke(axes, [0, width], [y, y], COLOURS["limit"], 2.6)
+    write(axes, 0.03, y + 0.16, label, va="bottom", zorder=9)
+    labels.boxes += [Box(0, y, width, y + 0.14)]
+    labels.boxes += [Box(0, y + 0.14, size[0] + 0.06, y + 0.18 + size[1])]
 
 
-def _name(line: Series) -> str:
-    return wrap(line.label, LABEL_ROOM)
+def _draw_guides(labels: Labels, guides: Sequence[tuple[float, str]]) -> None:
+    """Draw dotted vertical lines, named at the foot on two levels in turn."""
+    axes = labels.axes
+    for i, (value, label) in enumerate(sorted(guides)):
+        x, y = axes.at(value, axes.get_ylim()[0])[0], 0.12 + 0.2 * (i % 2)
+        stroke(axes, [x, x], [0, axes.size[1]], "#A8A8A8", 1, linestyle=DOTTED, zorder=1.8)
+        write(axes, x + 0.05, y, label, colour=MUTED, patch="white")
+        labels.boxes.append(Box(x, y - 0.1, x + text_size(label)[0] + 0.08, y + 0.1))
 
 
-def _name_lines(axes: HouseAxes, lines: Sequence[Series]) -> None:
+def _name_lines(axes: HouseAxes, lines: Sequence[Series], names: Sequence[str]) -> None:
     """Write each name to the right of its line's last point, moved apart where they crowd."""
-    ends = [to_inches(axes, line.x[-1], line.y[-1]) for line in lines]
-    sizes = [text_size(_name(line))[1] for line in lines]
+    ends = [axes.at(line.x[-1], line.y[-1]) for line in lines]
+    sizes = [text_size(name)[1] for name in names]
     heights = spread_out([y for _, y in ends], sizes, 0.0, axes.size[1] + 0.16, gap=0.04)
-    for (x, y), height, line in zip(ends, heights, lines, strict=True):
-        start = axes.size[0] + 0.16
+    start = axes.size[0] + 0.16
+    for (x, y), height, line, name in zip(ends, heights, lines, names, strict=True):
         leader(axes, (x + 0.06, y), (start - 0.03, height))
-        write(axes, start, height, _name(line), colour=INK[line.kind])
+        write(axes, start, height, name, colour=INK[line.kind])

@@ -3,8 +3,8 @@
 from aiinfra.teach import ledger
 from aiinfra.teach.check import check
 from aiinfra.teach.compare import compare
-from aiinfra.teach.learned import learned
 from aiinfra.teach.predict import predict
 from aiinfra.teach.quiz import quiz
+from aiinfra.teach.words import learned
 
 __all__ = ["check", "compare", "learned", "ledger", "predict", "quiz"]

@@ -12,11 +12,10 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 from aiinfra.teach.progress import Progress, open_progress
-from aiinfra.teach.sandbox import Limits, grade_apart
+from aiinfra.teach.sandbox import Limits, grade
 from aiinfra.teach.stub import attempted, placeholder_line
 from aiinfra.teach.verdict import Verdict, not_attempted
 from aiinfra.teach.words import kernel_shell, say
@@ -37,15 +36,13 @@ def check(
     The learner's mistakes end as a message; only a task that does not exist raises, with
     ``UnknownTaskError``.
     """
-    module, grader = find_grader(task, graders)
-    limits = getattr(grader, "limits", Limits())
+    grader = find_grader(task, graders)
+    verdict = not_attempted()
     if attempted(submission):
-        verdict = grade_apart(module.__name__, grader.__name__, submission, limits)
-    else:
-        verdict = not_attempted()
-    line = None if verdict.passed else placeholder_line(submission)
+        verdict = grade(grader, submission, getattr(grader, "limits", Limits()))
+    line = placeholder_line(submission) if verdict.attempted and not verdict.passed else None
     if line is not None:
-        verdict = not_attempted(f"Replace the `...` in line {line}, then run this cell again.")
+        verdict = verdict.with_hint(f"In line {line} a `...` still waits for your code.")
     shell = kernel_shell()
     verdict = replace(verdict, task=task, cell=shell.execution_count if shell else None)
     if verdict.attempted:
@@ -54,35 +51,29 @@ def check(
     return verdict
 
 
-def find_grader(task: str, graders: str = GRADERS) -> tuple[ModuleType, Grader]:
-    """Return the module and the grader of a task, by the naming convention alone."""
-    section, _, name = task.partition(".")
-    stem = section if section.startswith("lab_") else f"lesson_{section}"
-    known = tasks(graders)
-    if task not in known:
-        listed = ", ".join(known) or "none"
-        raise UnknownTaskError(f"there is no task {task!r}; the tasks are: {listed}")
-    module = importlib.import_module(f"{graders}.{stem}")
-    grader: Grader = getattr(module, name)
-    return module, grader
+def find_grader(task: str, graders: str = GRADERS) -> Grader:
+    """Return the grader of a task, by the naming convention alone."""
+    known = all_graders(graders)
+    if not isinstance(task, str) or task not in known:
+        raise UnknownTaskError(
+            f"there is no task {task!r}; write check(task, answer), "
+            f"where the task is one of: {', '.join(known) or 'none'}"
+        )
+    return known[task]
 
 
 def tasks(graders: str = GRADERS) -> list[str]:
     """Return the names of all tasks, in order."""
-    package = importlib.import_module(graders)
-    found = []
-    for info in pkgutil.iter_modules(package.__path__):
+    return list(all_graders(graders))
+
+
+def all_graders(graders: str) -> dict[str, Grader]:
+    """Return the public functions that the graders' modules define themselves, by task."""
+    found: dict[str, Grader] = {}
+    for info in pkgutil.iter_modules(importlib.import_module(graders).__path__):
         if info.name.startswith(("lesson_", "lab_")):
             module = importlib.import_module(f"{graders}.{info.name}")
-            section = info.name.removeprefix("lesson_")
-            found += [f"{section}.{name}" for name in grader_names(module)]
-    return sorted(found)
-
-
-def grader_names(module: ModuleType) -> list[str]:
-    """Return the public functions that a module of graders defines itself."""
-    return [
-        name
-        for name, function in inspect.getmembers(module, inspect.isfunction)
-        if not name.startswith("_") and function.__module__ == module.__name__
-    ]
+            for name, function in inspect.getmembers(module, inspect.isfunction):
+                if function.__module__ == module.__name__ and not name.startswith("_"):
+                    found[f"{info.name.removeprefix('lesson_')}.{name}"] = function
+    return dict(sorted(found.items()))

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 from aiinfra.results import Comparison, Quantity
 from aiinfra.teach.predict import LATE, Guess
-from aiinfra.teach.words import brief, distance, say
-from aiinfra.units import split_unit
+from aiinfra.teach.words import brief, distance, in_unit, say
 
 NO_PREDICTION = "No prediction yet: type one in the box above and run this cell again."
 
@@ -33,34 +29,22 @@ def compare(
         limit=None if limit is None else as_quantity(limit, unit, "limit"),
         question=guess.question if guess is not None else "",
     )
-    say(sentence(comparison, asked=guess is not None), data=numbers(comparison, guess))
+    revealed = {
+        "key": guess.key if guess is not None else "", "unit": comparison.measured.unit,
+        "measured": float(comparison.measured.value),
+        "model": None if comparison.model is None else float(comparison.model.value),
+    }  # fmt: skip
+    say(sentence(comparison, asked=guess is not None), data=revealed)
     if guess is not None:
         guess.store.mark_shown(guess.key, guess.question, guess.base_unit)
     return comparison
 
 
-def numbers(comparison: Comparison, guess: Guess | None) -> dict[str, Any]:
-    """Return what the comparison reveals, in SI units, for the test that nothing gives it away."""
-    return {
-        "key": guess.key if guess is not None else "",
-        "measured": float(comparison.measured.value),
-        "model": None if comparison.model is None else float(comparison.model.value),
-        "unit": comparison.measured.unit,
-    }
-
-
 def as_quantity(value: Quantity | float, unit: str, source: str) -> Quantity:
     """Return ``value`` in the base ``unit``; a plain number is taken to be in it already."""
-    if not isinstance(value, Quantity):
-        return Quantity(float(value), unit, source)
-    base, factor = split_unit(value.unit)
-    if base != split_unit(unit)[0]:
-        raise ValueError(
-            f"the {source.split()[0]} value is in {value.unit!r} and the prediction in {unit!r}; "
-            "give both the same unit"
-        )
-    low, high = (None if edge is None else edge * factor for edge in (value.low, value.high))
-    return replace(value, value=value.value * factor, unit=base, low=low, high=high)
+    if isinstance(value, Quantity):
+        return in_unit(value, unit)
+    return Quantity(float(value), unit, source)
 
 
 def sentence(comparison: Comparison, asked: bool = True) -> str:

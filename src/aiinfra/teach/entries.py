@@ -13,6 +13,7 @@ SCHEMA = 1
 Entry = dict[str, Any]
 State = dict[str, Any]
 NUMBER = (int, float)
+GUESS = ("value", "time", "after_answer")
 
 # Each section maps a name to an entry; these are the fields that every entry has.
 FIELDS: dict[str, dict[str, Any]] = {
@@ -111,13 +112,10 @@ def add_quiz(state: State, lesson: str, score: float, answers: list[str], when: 
 def merge(mine: State, theirs: State) -> State:
     """Join two states so that nothing is lost; merging the same state twice changes nothing."""
     merged = empty()
-    for section in FIELDS:
+    for section, merger in MERGERS.items():
         ours, others = mine.get(section, {}), theirs.get(section, {})
-        for name in {**ours, **others}:
-            if name in ours and name in others:
-                merged[section][name] = MERGERS[section](ours[name], others[name])
-            else:
-                merged[section][name] = ours.get(name) or others[name]
+        both = {name: merger(ours[name], others[name]) for name in ours.keys() & others.keys()}
+        merged[section] = {**ours, **others, **both}
     return merged
 
 
@@ -125,32 +123,28 @@ def merge_guesses(mine: Entry, theirs: Entry) -> Entry:
     """Put all guesses of both in the order of time; a question in another unit is another one."""
     if mine["unit"] != theirs["unit"]:
         return mine
+    guesses = [guess for entry in (mine, theirs) for guess in (entry, *entry["revised"])]
     made = {
-        (guess["time"] or "", guess["value"]): guess["after_answer"]
-        for entry in (mine, theirs)
-        for guess in (entry, *entry["revised"])
+        (guess["time"] or "", guess["value"]): {name: guess[name] for name in GUESS}
+        for guess in guesses
         if guess["value"] is not None
     }
-    merged = blank_guess(mine["question"], mine["unit"])
-    merged["shown"] = min(filter(None, (mine.get("shown"), theirs.get("shown"))), default=None)
-    for (time, value), late in sorted(made.items()):
-        guess = {"value": value, "time": time, "after_answer": late}
-        if merged["value"] is None:
-            merged.update(guess)
-        else:
-            merged["revised"].append(guess)
-    return merged
+    first, *revised = [made[moment] for moment in sorted(made)] or [{}]
+    shown = min(filter(None, (mine.get("shown"), theirs.get("shown"))), default=None)
+    blank = blank_guess(mine["question"], mine["unit"])
+    return {**blank, **first, "revised": revised, "shown": shown}
 
 
 def merge_scores(mine: Entry, theirs: Entry) -> Entry:
     """Keep the better result, the larger count and the later time of checks and quizzes."""
     first, last = sorted((mine, theirs), key=lambda entry: str(entry["time"]))
-    best = {name: max(mine[name], theirs[name]) for name in ("score", "attempts")}
-    if "passed" in mine:
-        best["passed"] = mine["passed"] or theirs["passed"]
-    if "first_score" in first:
-        best["first_score"] = first["first_score"]
-    return {**last, **best}
+    best: Entry = {
+        name: max(mine[name], theirs[name])
+        for name in ("score", "attempts", "passed")
+        if name in mine and name in theirs
+    }
+    kept = {"first_score": first["first_score"]} if "first_score" in first else {}
+    return {**last, **best, **kept}
 
 
 def merge_ledger(mine: Entry, theirs: Entry) -> Entry:

@@ -11,13 +11,12 @@ import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from aiinfra.facts import recordings
-from aiinfra.results import Quantity, Table
+from aiinfra.results import Quantity
 from aiinfra.teach.progress import Progress, open_progress
-from aiinfra.teach.words import brief, say
-from aiinfra.units import split_unit
+from aiinfra.teach.words import brief, in_unit, say
 
 EDGE = re.compile(r"_(low|high)$")  # the spread of another column
 NAMES_FILE = Path(__file__).with_name("ledger.toml")
@@ -27,20 +26,9 @@ class LedgerError(LookupError):
     """A number that has neither been measured here nor recorded; the message names the lesson."""
 
 
-class Measured(Protocol):
-    """A run of an experiment, as far as the ledger needs it."""
-
-    @property
-    def table(self) -> Table:
-        """Return the named columns with their units."""
-
-    def quantity(self, column: str, **where: Any) -> Quantity:
-        """Return one cell with unit, source and spread."""
-
-
 def keep(
     name: str,
-    run: Quantity | Measured,
+    run: Any,
     column: str | None = None,
     *,
     store: Progress | None = None,
@@ -48,11 +36,13 @@ def keep(
 ) -> Quantity:
     """Keep a number that was measured on this machine, and return it.
 
-    From a run, ``column`` and the conditions pick the cell: ``keep("triad_bandwidth", run,
-    "bandwidth", threads=2)``. Replays and models are returned and not kept: the ledger holds this
-    machine's own numbers. While recording, the number also becomes the reference for others.
+    From the ``Run`` of an experiment, ``column`` and the conditions pick the cell:
+    ``keep("triad_bandwidth", run, "bandwidth", threads=2)``. Replays and models are returned and
+    not kept: the ledger holds this machine's own numbers. While recording, the number also
+    becomes the reference for others.
     """
-    quantity = in_base_unit(run if isinstance(run, Quantity) else cell_of(name, run, column, where))
+    found = run if isinstance(run, Quantity) else cell_of(name, run, column, where)
+    quantity = in_unit(found, found.unit)
     told = f"{name.replace('_', ' ')}: {brief(quantity.value, quantity.unit)}"
     if not quantity.source.startswith("measured here"):
         say(f"Not kept in your ledger, because it was not measured here: {told}.")
@@ -98,7 +88,7 @@ def own_quantity(entry: dict[str, Any]) -> Quantity:
     return Quantity(entry["value"], entry["unit"], source, entry.get("low"), entry.get("high"))
 
 
-def cell_of(name: str, run: Measured, column: str | None, where: dict[str, Any]) -> Quantity:
+def cell_of(name: str, run: Any, column: str | None, where: dict[str, Any]) -> Quantity:
     """Return one cell of a run.
 
     Without ``column`` it is the only one with a unit, or the only one that ``name`` ends in
@@ -114,16 +104,8 @@ def cell_of(name: str, run: Measured, column: str | None, where: dict[str, Any])
                 f"there are: {there}"
             )
         column = named[0]
-    return run.quantity(column, **where)
-
-
-def in_base_unit(quantity: Quantity) -> Quantity:
-    """Return the quantity without a prefix in its unit."""
-    base, factor = split_unit(quantity.unit)
-    edges = [
-        None if edge is None else float(edge) * factor for edge in (quantity.low, quantity.high)
-    ]
-    return Quantity(float(quantity.value) * factor, base, quantity.source, *edges)
+    quantity: Quantity = run.quantity(column, **where)
+    return quantity
 
 
 def how_to_measure(name: str) -> str:
@@ -142,7 +124,5 @@ def lesson_name() -> str:
     """Return the stem of the lesson that is running, empty where that cannot be found out."""
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     candidates = (os.environ.get("AIINFRA_LESSON"), os.environ.get("JPY_SESSION_NAME"), main)
-    for candidate in candidates:
-        if candidate and Path(candidate).suffix in ("", ".py", ".ipynb"):
-            return Path(candidate).stem if not Path(candidate).stem.startswith("__") else ""
-    return ""
+    stems = [Path(c).stem for c in candidates if c and Path(c).suffix in ("", ".py", ".ipynb")]
+    return stems[0] if stems and not stems[0].startswith("__") else ""

@@ -16,15 +16,15 @@ from typing import Any
 
 from aiinfra.results import Quantity
 
-SERIES = (Iterator, range, MappingView, deque)  # these travel as lists, cut at MOST_ITEMS
+SERIES: Any = (Iterator, range, MappingView, deque)  # these travel as lists, cut at MOST_ITEMS
 GROUPS: dict[str, Any] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 MOST_ITEMS = 1_000_000
-MOST_BYTES = 2**29
+MOST_BYTES, MOST_DIGITS = 2**27, 4000  # the second is below Python's limit for int to text
 
 
 def encode(value: Any, keep: Callable[[Any], int]) -> Any:
     """Return JSON for ``value``; ``keep`` takes what is not plain and returns its handle."""
-    if value is None or type(value) in (bool, int, float, str):
+    if value is None or type(value) is bool:
         return value
     for name, kind in GROUPS.items():
         if isinstance(value, kind):
@@ -32,21 +32,24 @@ def encode(value: Any, keep: Callable[[Any], int]) -> Any:
     if isinstance(value, dict):
         return {"dict": [[encode(key, keep), encode(held, keep)] for key, held in value.items()]}
     if isinstance(value, Quantity):
-        fields = (value.value, value.unit, value.source, value.low, value.high)
-        return {"Quantity": [encode(field, keep) for field in fields]}
+        return {"Quantity": [encode(field, keep) for field in vars(value).values()]}
     if isinstance(value, SERIES):
         return {"list": [encode(part, keep) for part in islice(value, MOST_ITEMS)]}
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, (Real, Decimal)):
-        return float(value)
-    if isinstance(value, Number) or hasattr(type(value), "__array__"):
-        return encode_array(value, keep)
+    if isinstance(value, (str, Number)) or hasattr(type(value), "__array__"):
+        return encode_leaf(value, keep)
     return {"foreign": [keep(value), type(value).__name__]}
 
 
-def encode_array(value: Any, keep: Callable[[Any], int]) -> Any:
-    """Return JSON for an array or a number of numpy; arrays of objects travel as lists."""
+def encode_leaf(value: Any, keep: Callable[[Any], int]) -> Any:
+    """Return JSON for text, a number or an array; arrays of objects travel as lists."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Integral):
+        if abs(int(value)) >= 10**MOST_DIGITS:
+            raise OverflowError(f"a whole number of more than {MOST_DIGITS:,} digits")
+        return int(value)
+    if isinstance(value, (Real, Decimal)):
+        return float(value)
     import numpy as np
 
     array = np.asarray(value)
@@ -59,7 +62,7 @@ def encode_array(value: Any, keep: Callable[[Any], int]) -> Any:
 def decode(data: Any, foreign: Callable[[int, str], Any]) -> Any:
     """Rebuild a value from its JSON; ``foreign(handle, kind)`` makes what stands for the rest.
 
-    Raises ``ValueError``, ``TypeError`` or ``RecursionError`` on JSON that ``encode`` did not write.
+    Raises ``ValueError``, ``TypeError`` and the like on JSON that ``encode`` did not write.
     """
     if not isinstance(data, dict):
         return data

@@ -7,18 +7,19 @@ or stops: a notebook that runs from top to bottom without an answer goes on.
 from __future__ import annotations
 
 import html
-import math
 import re
+import reprlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiinfra.results import Quantity
 from aiinfra.teach import entries
 from aiinfra.teach.progress import Progress, open_progress
-from aiinfra.teach.words import brief, widgets_available
+from aiinfra.teach.words import brief, in_unit, widgets_available
 from aiinfra.units import parse_quantity, split_unit
 
 LATE = "entered after the answer was shown"
+SMALLEST, LARGEST = 1e-30, 1e30  # beyond these, a ratio may overflow
 CODE_SPAN = re.compile(r"`([^`]+)`")
 
 
@@ -57,7 +58,7 @@ class Guess:
         source = f"guess, {LATE}" if standing["after_answer"] else "guess"
         return Quantity(float(standing["value"]), self.base_unit, source)
 
-    def commit(self, answer: str | float) -> str:
+    def commit(self, answer: Any) -> str:
         """Store an answer and return the sentence that confirms it.
 
         A number is in the unit of the question; raises ``ValueError`` with the mend in words.
@@ -79,7 +80,7 @@ class Guess:
             return f"Your prediction: {said}, made before you saw the answer."
         return f"Committed: {said}. Now measure."
 
-    def answer(self, answer: str | float) -> Guess:
+    def answer(self, answer: Any) -> Guess:
         """Answer as plain code: ``guess.answer("12 GB/s")`` or ``guess.answer(12)``."""
         try:
             print(self.commit(answer))
@@ -92,7 +93,7 @@ def predict(
     question: str,
     unit: str = "",
     key: str | None = None,
-    answer: str | float | None = None,
+    answer: Any = None,
     store: Progress | None = None,
 ) -> Guess:
     """Ask the learner for a number and return the ``Guess``, answered or not.
@@ -112,16 +113,21 @@ def predict(
     return guess
 
 
-def read_answer(answer: str | float, unit: str) -> float:
+def read_answer(answer: Any, unit: str) -> float:
     """Read an answer in SI units; raises ``ValueError`` with a sentence for the learner."""
     if isinstance(answer, str):
         value = parse_quantity(answer, unit)
-    elif isinstance(answer, bool) or not hasattr(answer, "__float__"):
-        raise ValueError(f"{answer!r} is not a number; type for example 12 or 1.5e3")
+    elif isinstance(answer, Quantity):
+        value = in_unit(answer, unit).value
     else:
-        value = float(answer) * split_unit(unit)[1]
-    if not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{answer!r} is not above zero and finite; every comparison is a ratio")
+        try:
+            value = float("no" if isinstance(answer, bool) else answer) * split_unit(unit)[1]
+        except (TypeError, ValueError, OverflowError):
+            shown = reprlib.repr(answer)
+            raise ValueError(f"{shown} is not a number; type for example 12 or 1.5e3") from None
+    if not SMALLEST < value < LARGEST:
+        shown = reprlib.repr(answer)
+        raise ValueError(f"{shown} is not above zero and finite; every comparison is a ratio")
     return value
 
 
@@ -130,7 +136,7 @@ def slug(question: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", question.lower()).strip("-")[:80] or "question"
 
 
-def show_box(guess: Guess, answer: str | float | None) -> None:
+def show_box(guess: Guess, answer: Any) -> None:
     """Display the question, the field and the status line, and answer when it is committed."""
     from IPython.display import display
 

@@ -15,6 +15,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from aiinfra.teach import entries
 from aiinfra.teach.entries import Entry, State
@@ -70,17 +71,11 @@ class Progress:
     def _read(self, lock_held: bool = False) -> State:
         """Read the file; set it aside when it is damaged, and raise when it is from the future."""
         try:
-            state = parse(self.path.read_text(encoding="utf-8"))
+            return parse(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return entries.empty()
-        except UnicodeDecodeError as problem:
-            return self._set_aside(f"it is not text: {problem.reason}", lock_held)
-        except DamagedError as problem:
-            return self._set_aside(str(problem), lock_held)
-        return state
-
-    def _set_aside(self, reason: str, lock_held: bool) -> State:
-        """Move a damaged file out of the way, under the lock, and say so."""
+        except (UnicodeDecodeError, DamagedError) as problem:
+            reason = str(problem)
         if not lock_held:
             with locked(self.path, self.lock_seconds):
                 return self._read(lock_held=True)
@@ -98,27 +93,26 @@ class Progress:
         entry: Entry | None = self.state()["guesses"].get(key)
         return entry
 
+    def _note(self, change: Callable[..., None], *args: Any) -> None:
+        when = entries.now()
+        self.update(lambda state: change(state, *args, when))
+
     def add_guess(self, key: str, question: str, value: float, unit: str) -> None:
         """Note a prediction, ``value`` in SI ``unit``."""
-        when = entries.now()
-        self.update(lambda state: entries.add_guess(state, key, question, value, unit, when))
+        self._note(entries.add_guess, key, question, value, unit)
 
     def mark_shown(self, key: str, question: str, unit: str) -> None:
         """Note that the answer to a prediction has been shown."""
-        entry = self.guess(key)
-        if entry is None or entry.get("shown") is None:
-            when = entries.now()
-            self.update(lambda state: entries.mark_shown(state, key, question, unit, when))
+        if not (self.guess(key) or {}).get("shown"):
+            self._note(entries.mark_shown, key, question, unit)
 
     def add_check(self, task: str, passed: bool, score: float) -> None:
         """Note one attempt at a task."""
-        when = entries.now()
-        self.update(lambda state: entries.add_check(state, task, passed, score, when))
+        self._note(entries.add_check, task, passed, score)
 
     def add_quiz(self, lesson: str, score: float, answers: list[str]) -> None:
         """Note one attempt at a quiz, ``score`` from 0 to 1."""
-        when = entries.now()
-        self.update(lambda state: entries.add_quiz(state, lesson, score, answers, when))
+        self._note(entries.add_quiz, lesson, score, answers)
 
     def keep(self, name: str, entry: Entry) -> None:
         """Put a measured number in the ledger, in place of an earlier one of that name."""
@@ -136,9 +130,7 @@ class Progress:
         """
         try:
             theirs = parse(source.read_text(encoding="utf-8"))
-        except UnicodeDecodeError:
-            raise ProgressError(f"{source} is not a progress file; export one first") from None
-        except DamagedError as problem:
+        except (UnicodeDecodeError, DamagedError) as problem:
             raise ProgressError(f"{source} cannot be imported: {problem}") from None
         merged = functools.partial(entries.merge, theirs=theirs)
         return self.update(lambda state: state.update(copy.deepcopy(merged(state))))

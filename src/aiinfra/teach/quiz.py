@@ -9,6 +9,7 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
+from aiinfra.teach.predict import rich, status_html
 from aiinfra.teach.progress import Progress, open_progress
 from aiinfra.teach.words import say, widgets_available
 
@@ -26,15 +27,20 @@ class Question:
     """One question; ``feedback`` has a sentence for each choice."""
 
     question: str
-    choices: tuple[str, ...]
+    choices: list[str]
     answer: int
-    feedback: tuple[str, ...]
+    feedback: list[str]
 
-    def text(self, number: int) -> str:
-        """Write the question without its answer."""
-        lines = [f"{number}. {self.question}"]
-        lines += [f"   {ascii_lowercase[i]}) {choice}" for i, choice in enumerate(self.choices)]
-        return "\n".join(lines)
+    def options(self) -> list[str]:
+        """Return the choices with their letters."""
+        return [f"{ascii_lowercase[i]}) {choice}" for i, choice in enumerate(self.choices)]
+
+    def index(self, answer: str) -> int:
+        """Return the index of a letter; raises ``ValueError`` when there is no such choice."""
+        letters = list(ascii_lowercase[: len(self.choices)])
+        if str(answer).strip().lower() not in letters:
+            raise ValueError(f"{answer!r} is not one of {', '.join(letters)}")
+        return letters.index(str(answer).strip().lower())
 
     def response(self, chosen: int) -> str:
         """Say whether a choice is right, and why."""
@@ -70,30 +76,41 @@ def quiz(
 
     Raises ``QuizError`` when there is no such quiz or its file is badly written.
     """
-    questions = questions_of(lesson, path)
+    quizzes = load_quizzes(path)
+    if lesson not in quizzes:
+        listed = ", ".join(quizzes) or "none yet"
+        raise QuizError(f"no quiz {lesson!r} in {path.name}; there are: {listed}")
+    questions = quizzes[lesson]
     if answers is not None:
-        try:
-            chosen = [letter_index(a, q) for a, q in zip(answers, questions, strict=True)]
-        except ValueError as problem:
-            say(f"Not graded: {complaint(problem, answers, questions)}.")
-            return None
-        return grade(lesson, questions, chosen, open_progress(store))
+        return grade(lesson, questions, answers, open_progress(store))
     if widgets_available():
-        show_quiz(lesson, questions, open_progress(store))
+        from IPython.display import display
+
+        box = quiz_box(lesson, questions, open_progress(store))
+        display(box)  # type: ignore[no-untyped-call,unused-ignore]
         return None
-    print("\n".join(question.text(i + 1) for i, question in enumerate(questions)))
+    for number, question in enumerate(questions, 1):
+        print(f"{number}. {question.question}", *question.options(), sep="\n   ")
     example = ", ".join('"a"' for _ in questions)
     print(f'Answer with quiz("{lesson}", answers=[{example}]), one letter for each question.')
     return None
 
 
-def grade(lesson: str, questions: list[Question], chosen: list[int], store: Progress) -> QuizResult:
-    """Grade a full set of answers, say the feedback, and note the attempt."""
+def grade(
+    lesson: str, questions: list[Question], answers: Sequence[str], store: Progress
+) -> QuizResult | None:
+    """Grade a full set of letters, say the feedback, and note the attempt."""
+    try:
+        given = list(answers)
+        if len(given) != len(questions):
+            raise ValueError(f"one letter for each of {len(questions)} questions is asked for")
+        chosen = [question.index(a) for a, question in zip(given, questions, strict=True)]
+    except (TypeError, ValueError) as problem:
+        say(f"Not graded: {problem}.")
+        return None
     result = note(lesson, questions, chosen, store)
-    lines = [
-        f"{i + 1}. {q.response(c)}" for i, (q, c) in enumerate(zip(questions, chosen, strict=True))
-    ]
-    say("\n".join([*lines, "", str(result)]))
+    pairs = enumerate(zip(questions, chosen, strict=True), 1)
+    say("\n".join([*(f"{n}. {q.response(c)}" for n, (q, c) in pairs), "", str(result)]))
     return result
 
 
@@ -105,73 +122,72 @@ def note(lesson: str, questions: list[Question], chosen: list[int], store: Progr
     return result
 
 
-def letter_index(answer: str, question: Question) -> int:
-    """Return the index of a letter; raises ``ValueError`` when the question has no such choice."""
-    letters = ascii_lowercase[: len(question.choices)]
-    letter = str(answer).strip().lower()
-    if len(letter) != 1 or letter not in letters:
-        raise ValueError(f"{answer!r} is not one of {', '.join(letters)}")
-    return letters.index(letter)
-
-
-def complaint(problem: ValueError, answers: Sequence[str], questions: list[Question]) -> str:
-    """Say what is wrong with a set of answers."""
-    if len(answers) != len(questions):
-        return f"there are {len(questions)} questions and {len(answers)} answers"
-    return str(problem)
-
-
-def questions_of(lesson: str, path: Path = QUIZZES) -> list[Question]:
-    """Return the questions of one lesson; raises ``QuizError`` when it has none."""
-    quizzes = load_quizzes(path)
-    if lesson not in quizzes:
-        listed = ", ".join(quizzes) or "none yet"
-        raise QuizError(f"no quiz {lesson!r} in {path.name}; there are: {listed}")
-    return quizzes[lesson]
-
-
 def load_quizzes(path: Path = QUIZZES) -> dict[str, list[Question]]:
     """Read and validate all quizzes; raises ``QuizError`` naming file, section and field."""
     try:
         sections = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise QuizError(f"{path.name} cannot be read: {problem}") from None
-    quizzes = {}
+    quizzes: dict[str, list[Question]] = {}
     for lesson, items in sections.items():
-        if not isinstance(items, list) or not items:
-            raise QuizError(f'{path.name}, section {lesson}: write each question as [["{lesson}"]]')
-        where = f"{path.name}, section {lesson}, question"
-        quizzes[lesson] = [question_of(item, f"{where} {i + 1}") for i, item in enumerate(items)]
+        for number, item in enumerate(items, 1):
+            where = f"{path.name}, section {lesson}, question {number}, field"
+            if problem_text := problem_of(item):
+                raise QuizError(f"{where} {problem_text}")
+            quizzes.setdefault(lesson, []).append(Question(**item))
     return quizzes
 
 
-def question_of(item: dict[str, Any], where: str) -> Question:
-    """Validate one question; ``where`` begins the message of a ``QuizError``."""
+def problem_of(item: dict[str, Any]) -> str:
+    """Name the field of a question that is wrong, and the mend; empty for a good question."""
     for field, kind in FIELDS.items():
         if type(item.get(field)) is not kind:
-            raise QuizError(f"{where}, field {field}: it must be a {kind.__name__}")
-    unknown = sorted(set(item) - set(FIELDS))
-    if unknown:
-        raise QuizError(f"{where}, field {unknown[0]}: there is no such field")
+            return f"{field}: it must be a {kind.__name__}"
+    for field in item.keys() - FIELDS:
+        return f"{field}: there is no such field"
     count = len(item["choices"])
-    if not 2 <= count <= MOST_CHOICES or len(set(map(str, item["choices"]))) != count:
-        raise QuizError(f"{where}, field choices: 2 to {MOST_CHOICES} different ones are needed")
+    if not 2 <= count <= MOST_CHOICES or len({*map(str, item["choices"])}) != count:
+        return f"choices: 2 to {MOST_CHOICES} different ones are needed"
     if not 0 <= item["answer"] < count:
-        raise QuizError(f"{where}, field answer: {item['answer']} is not an index into choices")
+        return f"answer: {item['answer']} is not an index into choices"
     if len(item["feedback"]) != count:
-        raise QuizError(f"{where}, field feedback: one sentence for each of {count} choices")
+        return f"feedback: one sentence for each of {count} choices"
     for field in ("choices", "feedback"):
         if not all(isinstance(text, str) and text.strip() for text in item[field]):
-            raise QuizError(f"{where}, field {field}: every one must be text")
-    return Question(
-        item["question"], tuple(item["choices"]), item["answer"], tuple(item["feedback"])
+            return f"{field}: every one must be text"
+    return ""
+
+
+def quiz_box(lesson: str, questions: list[Question], store: Progress) -> Any:
+    """Build the widget of a quiz; its parts carry nothing that gives an answer away."""
+    import ipywidgets
+
+    rows = [question_row(question, number) for number, question in enumerate(questions, 1)]
+    button = ipywidgets.Button(description="Check my answers", layout={"width": "12rem"})
+    total = ipywidgets.HTML(value=status_html(""))
+
+    def submit(_: Any) -> None:
+        chosen = [choices.value for _, choices, _ in rows]
+        for question, (_, choices, feedback) in zip(questions, rows, strict=True):
+            missing = choices.value is None
+            text = "No answer yet." if missing else question.response(choices.value)
+            feedback.value = status_html(text)
+        if None in chosen:
+            total.value = status_html("Answer every question, then check again.")
+        else:
+            total.value = status_html(f"{note(lesson, questions, chosen, store)}.")
+
+    button.on_click(submit)
+    return ipywidgets.VBox([*(part for row in rows for part in row), button, total])
+
+
+def question_row(question: Question, number: int) -> tuple[Any, Any, Any]:
+    """Build the widgets of one question: its text, its choices and an empty line of feedback."""
+    import ipywidgets
+
+    text = ipywidgets.HTML(value=f"<b>{number}. {rich(question.question)}</b>")
+    options = [(choice, i) for i, choice in enumerate(question.options())]
+    choices = ipywidgets.RadioButtons(
+        options=options, value=None, tooltip=question.question, layout={"width": "auto"}
     )
-
-
-def show_quiz(lesson: str, questions: list[Question], store: Progress) -> None:
-    """Display the quiz as widgets."""
-    from IPython.display import display
-
-    from aiinfra.teach.quiz_box import quiz_box
-
-    display(quiz_box(lesson, questions, store))  # type: ignore[no-untyped-call,unused-ignore]
+    return text, choices, ipywidgets.HTML(value=status_html(""))

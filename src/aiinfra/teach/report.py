@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiinfra.teach.entries import Entry, State, standing_guess
 from aiinfra.teach.ledger import own_quantity
 from aiinfra.teach.predict import LATE
@@ -10,21 +12,19 @@ from aiinfra.teach.words import brief
 
 def report(state: State) -> str:
     """Write what the learner has done, one block for each kind of entry that there is."""
-    blocks = {
-        "Predictions": [guess_line(state["guesses"][key]) for key in sorted(state["guesses"])],
-        "Checks": [check_line(name, state["checks"][name]) for name in sorted(state["checks"])],
-        "Quizzes": [quiz_line(name, state["quizzes"][name]) for name in sorted(state["quizzes"])],
-        "Ledger": [ledger_line(name, state["ledger"][name]) for name in sorted(state["ledger"])],
-    }
-    written = [
-        "\n".join([title, *(f"  {line}" for line in lines)])
-        for title, lines in blocks.items()
-        if lines
+    writers: dict[str, Callable[[str, Entry], str]] = {
+        "guesses": guess_line, "checks": check_line, "quizzes": quiz_line, "ledger": ledger_line,
+    }  # fmt: skip
+    titles = {"guesses": "Predictions"}
+    blocks = [
+        "\n  ".join([titles.get(section, section.title()), *(write(*item) for item in entries)])
+        for section, write in writers.items()
+        if (entries := sorted(state[section].items()))
     ]
-    return "\n\n".join(written) or "Nothing done yet: open notebooks/00_start_here.ipynb."
+    return "\n\n".join(blocks) or "Nothing done yet: open notebooks/00_start_here.ipynb."
 
 
-def guess_line(entry: Entry) -> str:
+def guess_line(_: str, entry: Entry) -> str:
     """Write one prediction with its history."""
     guess = standing_guess(entry)
     if guess is None:

@@ -39,6 +39,7 @@ from aiinfra.units import GIB, format_binary
 
 START_SECONDS = 60.0  # to start Python and import on the slowest disk; not the learner's time
 POLL_SECONDS = 0.05
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 WORKER = "from aiinfra.teach.worker import main; main()"
 CANNOT_COPY = (
     "Your answer cannot be copied for the checker ({}). Pass data as arguments, and keep widgets, "
@@ -71,13 +72,10 @@ def grade(grader: Any, submission: Any, limits: Limits) -> Verdict:
     if inspect.iscoroutinefunction(submission):
         return failed("Your function is an `async def`; a plain `def` is asked for.")
     try:
-        return judge(grader, decode(encode(submission, refuse), refuse))
-    except NotPlain:
-        pass
-    except (Exception, SystemExit) as problem:
-        return failed(CANNOT_COPY.format(reprlib.repr(problem)))
-    try:
-        payload = copy_of(submission)
+        try:
+            return judge(grader, decode(encode(submission, refuse), refuse))
+        except NotPlain:
+            payload = copy_of(submission)
     except (Exception, SystemExit) as problem:
         return failed(CANNOT_COPY.format(str(problem)[:200]))
     apart = Apart(limits)
@@ -113,11 +111,10 @@ def copy_of(submission: Any) -> bytes:
     """Pickle a submission by value, functions behind ``functools.cache`` included."""
     from numba import cloudpickle
 
-    parcel = io.BytesIO()
-    pickler = cloudpickle.Pickler(parcel)  # type: ignore[no-untyped-call,unused-ignore]
     cached: Any = {functools._lru_cache_wrapper: reduce_cached}
-    pickler.dispatch_table = ChainMap(cached, pickler.dispatch_table)
-    pickler.dump(submission)  # type: ignore[no-untyped-call,unused-ignore]
+    table = ChainMap(cached, cloudpickle.Pickler.dispatch_table)
+    parcel = io.BytesIO()
+    type("Copier", (cloudpickle.Pickler,), {"dispatch_table": table})(parcel).dump(submission)
     return parcel.getvalue()
 
 
@@ -160,18 +157,18 @@ class Apart:
         return submission
 
     def ask(self, request: Any, told: Any = None) -> Any:
-        """Send a request and return its result; raises ``Ended``, with ``told`` as the arguments."""
+        """Send a request and return its result; raises ``Ended``; ``told`` are its arguments."""
         text = self.exchange(pickle.dumps(request))
-        if not text:
-            raise Ended(failed(how_it_ended(self.process.wait())))
         try:
+            if not text:
+                raise Ended(failed(how_it_ended(self.process.wait(timeout=1))))
             reply = json.loads(text)
             self.printed = str(reply["printed"]).rstrip()[:2100]
             if "value" in reply:
                 return decode(reply["value"], functools.partial(Remote, self))
             error = reply.get("error")
-        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
-            raise Ended(failed("Your code returned something that cannot be read.")) from None
+        except (*UNREADABLE, subprocess.TimeoutExpired):
+            raise Ended(failed("Your code sent the checker something unreadable.")) from None
         if error is None:
             raise Ended(not_attempted())
         called = f"\nwhen called with {reprlib.repr(told)}" if told else ""

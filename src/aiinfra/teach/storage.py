@@ -41,24 +41,24 @@ def locked(path: Path, timeout: float = 5.0) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + timeout
     try:
-        wait_for_lock(handle, path, time.monotonic() + timeout)
+        while not acquired(handle):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"another process keeps {path} locked")
+            time.sleep(POLL_SECONDS)
         yield
     finally:
         os.close(handle)
 
 
-def wait_for_lock(handle: int, path: Path, deadline: float) -> None:
-    """Try until the lock is ours or the deadline has passed."""
-    while True:
-        try:
-            return try_lock(handle)
-        except OSError as problem:
-            if problem.errno in NO_LOCKS_HERE:
-                return
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"another process keeps {path} locked") from None
-        time.sleep(POLL_SECONDS)
+def acquired(handle: int) -> bool:
+    """Try to lock a file; true as well where the file system has no locks."""
+    try:
+        try_lock(handle)
+    except OSError as problem:
+        return problem.errno in NO_LOCKS_HERE
+    return True
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -76,7 +76,6 @@ def write_atomic(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     replace(temporary, path)
-    sync_folder(path.parent)
 
 
 def replace(source: Path, target: Path, attempts: int = 100) -> None:
@@ -90,25 +89,9 @@ def replace(source: Path, target: Path, attempts: int = 100) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a power cut, where folders can be synced."""
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def set_aside(path: Path, why: str) -> Path:
     """Rename ``progress.json`` to ``progress.<why>-<time>.json`` and return the new path."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    for number in range(1000):
-        suffix = f"-{number}" if number else ""
-        target = path.with_name(f"{path.stem}.{why}-{stamp}{suffix}{path.suffix}")
-        if not target.exists():
-            break
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    target = path.with_name(f"{path.stem}.{why}-{stamp}{path.suffix}")
     replace(path, target)
     return target

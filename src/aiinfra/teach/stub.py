@@ -19,7 +19,7 @@ def attempted(value: Any) -> bool:
         return False
     if type(value) in (list, tuple, set, dict) and value:
         parts = value.values() if isinstance(value, dict) else value
-        return any(attempted(part) for part in parts)
+        return any(part is value or attempted(part) for part in parts)
     if isinstance(value, Quantity):
         return value.value is not None
     tree = tree_of(value)
@@ -28,24 +28,19 @@ def attempted(value: Any) -> bool:
 
 def tree_of(value: Any) -> ast.AST | None:
     """Return the syntax tree of a function, kernel or class; ``None`` without a source."""
-    function = getattr(value, "py_func", value)  # numba and numba.cuda keep the plain function
-    if not (inspect.isfunction(function) or inspect.isclass(function)):
-        return None
     try:
-        source = textwrap.dedent(inspect.getsource(function))
-        body = ast.parse(source).body
-    except (OSError, TypeError, SyntaxError):
-        return None
-    return body[0] if body else None
+        function = getattr(value, "py_func", value)  # numba and numba.cuda keep the plain function
+        if inspect.isfunction(function) or inspect.isclass(function):
+            return ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    except Exception:  # no source, a cycle of __wrapped__, a __getattr__ that raises
+        pass
+    return None
 
 
 def is_blank(tree: ast.AST) -> bool:
     """Tell whether a definition does nothing: documentation and placeholders only."""
     if isinstance(tree, ast.ClassDef):
-        methods = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-        return all(is_blank(method) for method in methods) and all(
-            isinstance(node, ast.FunctionDef) or is_placeholder(node) for node in tree.body
-        )
+        return all(is_blank(node) or is_placeholder(node) for node in tree.body)
     if isinstance(tree, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return all(is_placeholder(node) for node in tree.body)
     return False
@@ -53,15 +48,12 @@ def is_blank(tree: ast.AST) -> bool:
 
 def is_placeholder(node: ast.stmt) -> bool:
     """Tell whether a statement stands for code that is still to be written."""
-    if isinstance(node, ast.Pass):
-        return True
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)  # a docstring or ``...``
     if isinstance(node, ast.Return):
-        return node.value is None or (
-            isinstance(node.value, ast.Constant) and node.value.value in (None, ...)
-        )
-    return isinstance(node, ast.Raise) and "NotImplementedError" in ast.dump(node)
+        return ast.unparse(node) in ("return", "return None", "return ...")
+    raised = isinstance(node, ast.Raise) and "NotImplementedError" in ast.unparse(node)
+    return raised or isinstance(node, ast.Pass)
 
 
 def placeholder_line(value: Any) -> int | None:

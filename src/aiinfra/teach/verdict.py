@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,18 @@ class Verdict:
             return "not attempted"
         return f"not yet, {100 * self.score:.0f} % of the way" if self.score else "not yet"
 
+    def with_hint(self, sentence: str) -> Verdict:
+        """Return the verdict with a sentence behind the first line of its message."""
+        first, newline, rest = self.message.partition("\n")
+        return replace(self, message=f"{first} {sentence}{newline}{rest}")
+
     def markdown(self) -> str:
         """Write the verdict for a notebook; code and tracebacks keep their shape."""
         first, _, rest = self.message.partition("\n")
         text = f"**{self.sign} `{self.task}`: {self.outcome}.** {first}"
         if rest:
-            text += f"\n\n```text\n{rest}\n```"
-        if self.printed:
-            text += f"\n\nYour code printed:\n\n```text\n{self.printed}\n```"
-        return text
+            text += f"\n\n{fenced(rest)}"
+        return f"{text}\n\nYour code printed:\n\n{fenced(self.printed)}" if self.printed else text
 
     def _ipython_display_(self) -> None:
         """Show nothing when the cell that checked has just shown it, and the verdict later."""
@@ -59,6 +63,12 @@ class Verdict:
         shell = kernel_shell()
         if shell is None or shell.execution_count != self.cell:
             say(self.markdown(), str(self))
+
+
+def fenced(text: str) -> str:
+    """Put text in a code block whose fence is longer than any run of backticks in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
 
 
 def passed(message: str = "") -> Verdict:

@@ -7,7 +7,8 @@ import re
 import sys
 from typing import Any
 
-from aiinfra.units import format_quantity, significant
+from aiinfra.results import Quantity
+from aiinfra.units import format_quantity, significant, split_unit
 
 TRAILING_ZEROS = re.compile(r"(\.\d*?)0+(?=\D|$)")
 
@@ -39,6 +40,18 @@ def distance(ratio: float) -> str:
     return f"{significant(factor, 2)} times {side}"
 
 
+def in_unit(quantity: Quantity, unit: str) -> Quantity:
+    """Return a quantity without a prefix in its unit; ``ValueError`` unless it is of ``unit``."""
+    base, factor = split_unit(quantity.unit)
+    if base != split_unit(unit)[0]:
+        raise ValueError(
+            f"the value ({quantity}) is in {quantity.unit!r} and the prediction in {unit!r}; "
+            "give both the same unit"
+        )
+    edges = (None if x is None else float(x) * factor for x in (quantity.low, quantity.high))
+    return Quantity(float(quantity.value) * factor, base, quantity.source, *edges)
+
+
 def kernel_shell() -> Any | None:
     """Return the shell of the Jupyter kernel that this code runs in, or ``None`` in a script."""
     if sys.modules.get("IPython") is None:
@@ -61,13 +74,24 @@ def say(markdown: str, plain: str | None = None, data: dict[str, Any] | None = N
     """
     text = plain if plain is not None else markdown
     if kernel_shell() is None:
-        print(text)
+        print(printable(text, getattr(sys.stdout, "encoding", None) or "utf-8"))
         return
     from IPython.display import display
 
-    bundle = {"text/markdown": markdown.replace("$", r"\$"), "text/plain": text}
+    markdown = printable(markdown).replace("$", r"\$")
+    bundle = {"text/markdown": markdown, "text/plain": printable(text)}
     metadata = {"aiinfra": data} if data else {}
     display(bundle, raw=True, metadata=metadata)  # type: ignore[no-untyped-call,unused-ignore]
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """Replace what an encoding cannot write, such as half a surrogate pair."""
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def learned(*sentences: str) -> None:
+    """End a lesson: a list of sentences, each with a number that this run of it measured."""
+    say("\n".join(f"- {sentence}" for sentence in sentences))
 
 
 def warn(sentence: str) -> None:

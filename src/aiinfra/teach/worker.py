@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib
 import io
 import json
@@ -24,7 +25,6 @@ PRINTED_CHARACTERS = 2000
 ERROR_CHARACTERS = 200
 REPLY_BYTES = 32 * 2**20
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
-TOO_MUCH = "Your code asked for more memory than a check may use."
 
 
 class FirstWords(io.TextIOBase):
@@ -53,27 +53,25 @@ def main() -> None:
     objects: list[Any] = []
     turn = threading.Lock()
 
-    def reply(action: Callable[[], Any]) -> None:
-        content = outcome(action, objects)
+    def reply(content: dict[str, Any]) -> None:
         with turn:
-            send(outbox, content + json.dumps(words.kept).encode() + b"}")
+            send(outbox, json.dumps({**content, "printed": words.kept}).encode())
 
     header = pickle.loads(receive(inbox))
     for name, lines in header["sources"].items():
         linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
     importlib.import_module("numpy")  # the learner pays neither for this nor for the payload's
-    reply(lambda: pickle.loads(header["payload"]))
+    reply(outcome(objects, lambda: pickle.loads(header["payload"])))
     contain(header["memory_bytes"])
     watch_clock(header["seconds"], reply)
     while request := receive(inbox):
-        reply(lambda request=request: perform(objects, *pickle.loads(request)))  # type: ignore[misc]
+        reply(outcome(objects, functools.partial(perform, objects, request)))
     os._exit(0)
 
 
-def perform(
-    objects: list[Any], verb: str, handle: int, module: str, name: str, args: Any, options: Any
-) -> Any:
+def perform(objects: list[Any], request: bytes) -> Any:
     """Do one thing with an object: call it, read an attribute, hand it to a function of ours."""
+    verb, handle, module, name, args, options = pickle.loads(request)
     held = objects[handle]
     if verb == "get":
         return getattr(held, name)
@@ -82,34 +80,25 @@ def perform(
     return held(*args, **options)
 
 
-class Message(Exception):  # noqa: N818
-    """Something to tell the learner in place of a result."""
-
-
-def outcome(action: Callable[[], Any], objects: list[Any]) -> bytes:
-    """Return the head of a reply: a result, an error in words, or neither for a blank."""
+def outcome(objects: list[Any], action: Callable[[], Any]) -> dict[str, Any]:
+    """Return a reply: a value, an error in words, or neither for a blank."""
 
     def keep(value: Any) -> int:
         objects.append(value)
         return len(objects) - 1
 
-    content: dict[str, Any]
     try:
         value = action()
         blank = value is ... or value is NotImplemented
-        content = {} if blank else {"value": encode(value, keep)}
-        head = json.dumps(content)
+        return {} if blank else {"value": encode(value, keep)}
     except NotImplementedError:
-        head = "{}"
+        return {}
     except MemoryError as problem:
         make_room()
         traceback.clear_frames(problem.__traceback__)
-        head = json.dumps({"error": TOO_MUCH})
-    except Message as message:
-        head = json.dumps({"error": str(message)})
+        return {"error": "Your code asked for more memory than a check may use."}
     except BaseException as problem:  # SystemExit and KeyboardInterrupt too
-        head = json.dumps({"error": explain(problem)})
-    return (head[:-1] + (", " if len(head) > 2 else "") + '"printed": ').encode()
+        return {"error": explain(problem)}
 
 
 def explain(problem: BaseException) -> str:
@@ -132,17 +121,14 @@ def learners_line(frames: traceback.StackSummary) -> str:
     return ""
 
 
-def watch_clock(seconds: float, reply: Callable[[Callable[[], Any]], None]) -> None:
+def watch_clock(seconds: float, reply: Callable[[dict[str, Any]], None]) -> None:
     """Report the line where the learner's code still is when its time is up, and end."""
     main_thread = threading.get_ident()
 
-    def up() -> None:
+    def stop() -> None:
         make_room()
         line = learners_line(traceback.extract_stack(sys._current_frames().get(main_thread)))
-        raise Message(f"Still running after {seconds:.0f} s, so it was stopped.{line}")
-
-    def stop() -> None:
-        reply(up)
+        reply({"error": f"Still running after {seconds:.0f} s, so it was stopped.{line}"})
         os._exit(1)
 
     timer = threading.Timer(seconds, stop)
