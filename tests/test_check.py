@@ -530,7 +530,7 @@ cyclic.__wrapped__ = cyclic
 
 
 def odd_submissions() -> list[Any]:
-    itself: list[Any] = [1]
+    itself: list[Any] = [None]
     itself.append(itself)
     return [itself, [itself], Odd(), Leaves(), cyclic, 10**5000, Odd]
 
@@ -574,6 +574,8 @@ def test_printed_fences_and_surrogates_do_no_harm(store: Progress) -> None:
 def test_swapped_arguments_are_explained() -> None:
     with pytest.raises(UnknownTaskError, match=r"check\(task, answer\)"):
         check(sum, "99.total", graders=PACKAGE)
+    with pytest.raises(UnknownTaskError):
+        check([1.0], "99.ratio", graders=PACKAGE)
 
 
 # Graders and their authors

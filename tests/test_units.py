@@ -105,3 +105,18 @@ def test_a_spread_has_the_unit_of_its_column():
         [{"seconds": 1.0, "seconds_low": 0.9, "seconds_high": 1.2}], {"seconds": "s"}
     )
     assert table.units["seconds_low"] == table.units["seconds_high"] == "s"
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("measured here: a laptop", "measured"),
+        ("replayed: NVIDIA H200, 2026-11-23", "replayed"),
+        ("model: NVIDIA H100", "modelled"),
+        ("measured here: a laptop; model: NVIDIA H100", "partly modelled"),
+        ("measured here: a laptop; replayed: NVIDIA H200", "partly replayed"),
+        ("source: a data sheet, read 2026-11-23", "published"),
+    ],
+)
+def test_a_number_of_mixed_origin_says_so(source, kind):
+    assert Quantity(1.0, "x", source).kind == kind

@@ -13,13 +13,20 @@ from typing import Any
 from aiinfra.units import format_quantity
 
 
+KINDS = {
+    "measured here": "measured", "replayed": "replayed", "model": "modelled",
+    "source": "published", "guess": "guessed",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Quantity:
     """One number in SI units with its unit, spread and source.
 
     ``low`` and ``high`` are the 25th and 75th percentile of the repeats (or the bounds that the
     source states); ``None`` where there is no spread. ``source`` is a sentence that begins with
-    "measured here", "replayed", "model", "source" or "guess".
+    "measured here", "replayed", "model", "source" or "guess"; several, joined by "; ", where the
+    number was computed from several.
     """
 
     value: float
@@ -34,6 +41,19 @@ class Quantity:
         if self.low is None or self.high is None or self.value == 0:
             return None
         return (self.high - self.low) / abs(self.value)
+
+    @property
+    def kind(self) -> str:
+        """What the number is by its sources: "measured", "replayed", ... or "partly modelled"."""
+        kinds = {
+            kind
+            for part in self.source.split("; ")
+            for start, kind in KINDS.items()
+            if part.startswith(start)
+        }
+        if len(kinds) > 1:
+            return "partly modelled" if "modelled" in kinds else "partly replayed"
+        return kinds.pop() if kinds else "measured"
 
     def __float__(self) -> float:
         return float(self.value)

@@ -15,6 +15,7 @@ from aiinfra.show.style import COLOURS, DASHED, INK, INNER, LABEL_SIZE, RULE, kn
 from aiinfra.show.words import distance, join_sources, ratio_words, same, sentence, value_words
 
 FLOOR_UNITS = ("s", "J", "$", "g")  # less is better: the limit is a least value
+NAMES = {"guess": "your guess", "model": "model", "limit": "limit"}
 SIDE = 0.06  # inches between the drawing area and the margins
 LENGTH = INNER - 2 * SIDE  # of the axis
 ROW, TRACK, LEADER = 0.25, 0.24, 0.16  # inches: a row of ratios, around the track, to a label
@@ -117,14 +118,8 @@ def axis_limits(comparison: Comparison) -> View:
 
 def find_marks(comparison: Comparison, view: View, kind: str, limit_is: str) -> list[Mark]:
     """The marks there are, the measurement first."""
-    measured = comparison.measured
-    marks = []
-    for role, name in (
-        ("measured", measured_name(measured)),
-        ("guess", "your guess"),
-        ("model", "model"),
-        ("limit", "limit"),
-    ):
+    measured, marks = comparison.measured, []
+    for role, name in {"measured": measured_name(measured), **NAMES}.items():
         quantity: Quantity | None = getattr(comparison, role)
         if quantity is None:
             continue

@@ -42,32 +42,24 @@ def samples(
         raise ValueError("samples needs at least one run, each longer than 0 s")
     ringed = first and values.size > 1
     low, median, high = np.quantile(values[1:] if ringed else values, (0.25, 0.5, 0.75))
-    from_low, to_high = f"{format_quantity(low, unit)} to", format_quantity(high, unit)
-    notes = [
-        (median, f"median {format_quantity(median, unit)}", INK[known_kind(kind)]),
-        (median, f"half of the runs:\n{from_low}\n{to_high}", MUTED),
-    ]
-    if reference:
-        notes.append((reference.value, reference_words(reference, median), TEXT))
+    quartiles = float(low), float(median), float(high)
+    notes = _notes(quartiles, unit, INK[known_kind(kind)], reference)
     view = pad([*values, *(level for level, _, _ in notes)], True, 0.08, 0.12, least=2.0)
     right = max(text_size(words, bold=True)[0] for _, words, _ in notes) + 0.14
-    runs = (Scale("run, in order", log=False), (0.2, values.size + 0.8))
+    across = (Scale("run, in order", log=False), (0.2, values.size + 0.8))
     sources = join_sources([source, reference.source if reference else ""])
-    axes = plot_axes(title, sources, 2.3, runs, (Scale(label, unit), view), right=right)
-    counts = MaxNLocator(8, steps=[1, 2, 5, 10], integer=True).tick_values(1, values.size)
-    counts = sorted({max(1, round(n)) for n in counts if n <= values.size})
-    axes.set_xticks(counts, [f"{n:,}" for n in counts])
-    _draw_runs(axes, values, (low, median, high), kind)
+    axes = plot_axes(title, sources, 2.3, across, (Scale(label, unit), view), right=right)
+    _draw_runs(axes, values, quartiles, kind)
     if reference:
         y = axes.at(1, reference.value)[1]
         stroke(axes, [0, axes.size[0]], [y, y], TEXT, 1.8, linestyle=DASHED, zorder=5)
     _name_levels(axes, notes)
+    opening = first_words(values[0], median, unit) if ringed else ""
     if ringed:
-        _ring_first(axes, values, first_words(values[0], median, unit), median)
-    opening = f"The {first_words(values[0], median, unit)}".replace("\n", ", ") if ringed else ""
-    told = describe(values, (low, median, high), unit)
-    compared = reference_words(reference, median) if reference else ""
-    return finish(axes, alt or sentence(title, told, opening, compared))
+        _ring_first(axes, values, opening, median)
+    told = [describe(values, quartiles, unit), opening.replace("first", "The first", 1)]
+    told += [words for _, words, _ in notes[2:]]
+    return finish(axes, alt or sentence(title, *(text.replace(":\n", ": ") for text in told)))
 
 
 def describe(values: Array, quartiles: tuple[float, float, float], unit: str) -> str:
@@ -79,17 +71,25 @@ def describe(values: Array, quartiles: tuple[float, float, float], unit: str) ->
 
 def first_words(value: float, median: float, unit: str) -> str:
     """Say how the first run compares: "first run: 812 ms, 40x the median"."""
-    text = f"first run: {format_quantity(value, unit)}"
+    text = f"first run: {format_quantity(value, unit)},"
     if near := same(value, median):
         return f"{text}\n{near} of the median"
     ratio = ratio_words(max(value, median) / min(value, median))
     return f"{text}\n{ratio} {'the' if value > median else 'below the'} median"
 
 
-def reference_words(reference: Quantity, median: float) -> str:
-    """Say the reference and how far the median is from it."""
-    value = format_quantity(reference.value, reference.unit)
-    return f"reference {value}:\nmedian {distance(median, reference.value)}"
+def _notes(
+    quartiles: tuple[float, float, float], unit: str, ink: str, reference: Quantity | None
+) -> list[tuple[float, str, str]]:
+    """What stands to the right of the runs: (level, words, colour)."""
+    low, median, high = (format_quantity(v, unit) for v in quartiles)
+    half = f"half of the runs:\n{low} to\n{high}"
+    notes = [(quartiles[1], f"median {median}", ink), (quartiles[1], half, MUTED)]
+    if reference:
+        value = format_quantity(reference.value, reference.unit)
+        words = f"reference {value}:\nmedian {distance(quartiles[1], reference.value)}"
+        notes.append((reference.value, words, TEXT))
+    return notes
 
 
 def _draw_runs(
@@ -101,6 +101,9 @@ def _draw_runs(
     stroke(axes, [0, width], [median, median], colour, 1.8)
     x, y = axes.path(np.arange(1, values.size + 1), values).T
     spot(axes, x, y, MARKERS[kind] or "o", colour, 6 if values.size <= 60 else 3.5)
+    counts = MaxNLocator(8, steps=[1, 2, 5, 10], integer=True).tick_values(1, values.size)
+    ticks = sorted({max(1, round(n)) for n in counts if n <= values.size})
+    axes.set_xticks(ticks, [f"{n:,}" for n in ticks])
 
 
 def _ring_first(axes: HouseAxes, values: Array, words: str, median: float) -> None:

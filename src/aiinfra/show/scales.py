@@ -90,7 +90,7 @@ def choose_ticks(scale: Scale, view: View, room: float, upright: bool = False) -
         sizes = np.array([0.1 if upright else line_width(w, TICK_SIZE) for w in words])
         gaps = np.diff([scale.turn(t) for t in ticks]) * room / (high - low)
         free = gaps - (sizes[1:] + sizes[:-1]) / 2
-        most = 12 if scale.binary else 8
+        most = 12 if scale.binary else 7
         if len(ticks) <= most and len(set(words)) == len(words) and free.min() >= 0.17:
             break
     return best

@@ -72,9 +72,7 @@ def text_of(quantity: Quantity) -> str:
 
 
 def verb(measured: Quantity) -> str:
-    """Say by its source where the number comes from: measured, replayed or computed."""
-    if measured.source.startswith("replayed"):
+    """Say by its sources where the number comes from: measured, replayed or computed."""
+    if measured.kind == "replayed":
         return f"the recorded run ({measured.source.partition(':')[2].strip()}) shows"
-    if measured.source.startswith("model"):
-        return "the model computes"
-    return "measured"
+    return "the model computes" if measured.kind == "modelled" else measured.kind

@@ -39,6 +39,7 @@ from aiinfra.units import GIB, format_binary
 
 START_SECONDS = 60.0  # to start Python and import on the slowest disk; not the learner's time
 POLL_SECONDS = 0.05
+ARGUMENT_CHARACTERS = 100
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 WORKER = "from aiinfra.teach.worker import main; main()"
 CANNOT_COPY = (
@@ -171,7 +172,7 @@ class Apart:
             raise Ended(failed("Your code sent the checker something unreadable.")) from None
         if error is None:
             raise Ended(not_attempted())
-        called = f"\nwhen called with {reprlib.repr(told)}" if told else ""
+        called = f"\nwhen called with {shortened(told)}" if told else ""
         raise Ended(failed(f"{error}{called}"))
 
     def exchange(self, request: bytes) -> bytes:
@@ -254,6 +255,13 @@ class Remote:
         if name.startswith("_"):
             raise AttributeError(name)
         return self._apart.ask(("get", self._handle, "", name, (), {}))
+
+
+def shortened(arguments: Any) -> str:
+    """Write the arguments of a call on one line, long ones with a gap."""
+    writer = reprlib.Repr()
+    writer.maxother = ARGUMENT_CHARACTERS
+    return " ".join(writer.repr(arguments).split())
 
 
 def typed_sources() -> dict[str, list[str]]:

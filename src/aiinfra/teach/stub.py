@@ -19,7 +19,10 @@ def attempted(value: Any) -> bool:
         return False
     if type(value) in (list, tuple, set, dict) and value:
         parts = value.values() if isinstance(value, dict) else value
-        return any(part is value or attempted(part) for part in parts)
+        try:
+            return any(attempted(part) for part in parts)
+        except RecursionError:  # a list that contains itself
+            return True
     if isinstance(value, Quantity):
         return value.value is not None
     tree = tree_of(value)

@@ -15,7 +15,7 @@ from aiinfra.teach.verdict import Verdict
 def report(submission: Callable[[list[float]], Any], rng: Any) -> Verdict:
     """``report(calls) -> (low, median, high)`` of the warm calls, as quartiles in seconds."""
     spread_right = True
-    for count, first in ((6, 1.0), (7, 1e-9), (20, 1.0), (33, 1e-3), (12, 1e-9)):
+    for count, first in ((6, 1.0), (7, 1e-9), (20, 1.0), (33, 1e-3)):
         calls = [first * float(rng.uniform(1, 2)), *map(float, rng.lognormal(-7, 0.4, count - 1))]
         answer = submission(list(calls))
         series = isinstance(answer, Iterable) and not isinstance(answer, (str, dict, set))
