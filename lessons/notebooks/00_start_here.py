@@ -29,7 +29,7 @@ from aiinfra.teach import check, compare, learned, ledger, predict, quiz
 # %% [markdown]
 # Every number depends on the machine, so every lesson asks for it first. What you may *use* often
 # differs from what the hardware has: a free notebook server may have 64 processors and 500 GB of
-# memory, and grant you one and two.
+# memory, and grant you one processor and 2 GB.
 
 # %%
 machine = probe()
@@ -121,6 +121,7 @@ honest = time_call(len, short_list)
 samples(
     readings,
     first=False,
+    reference=honest.quantity(),
     title="Two hundred single readings, none of them right",
     source=f"measured here: {machine.name}",
 )
@@ -134,24 +135,23 @@ gap(
 
 # %% [markdown]
 # **Explain.** A single reading holds the clock's own cost, so it is wrong by the same amount each
-# time, and a thousand of them are no better. Repeating the call between two readings is. What is
-# left is noise: other work on the machine makes a run longer, a change of the clock speed moves
-# it both ways. The mean follows the rare bad runs, the median does not. Two medians closer than
-# their spreads cannot be told apart by these runs.
+# time, and a thousand of them are no better. Repeating the call between two readings is better.
+# What is left is noise: other work on the machine makes a run longer, a change of the clock speed
+# moves it both ways. The mean follows the rare bad runs, the median does not. If two medians
+# differ by less than their spreads, call it a tie.
 #
 # **Change one thing.** Time `sorted` on `list(range(1000))` instead. Why do both ways agree now?
 
 # %% [markdown]
 # ## When is the work done?
 #
-# Much of an AI server is *asynchronous*: a call hands work over and returns at once. A GPU does
-# that, and so does a thread. The job below adds the million numbers twenty times, on another
-# thread.
+# In an AI server, many hands work at once: threads, GPUs, network cards. The job below adds the
+# million numbers twenty times, on another thread (`nogil` lets it run beside yours).
 
 # %%
 guess_submit = predict(
-    "You stop the clock when `submit(job)` returns. The job takes milliseconds. What does it show?",
-    unit="µs",
+    "The job takes some ten milliseconds. What does a clock show that stops when submit returns?",
+    unit="ms",
     key="00.submit",
 )
 
@@ -199,14 +199,19 @@ submit_gap = compare(
 gap(submit_gap, title="Stopping the clock too early hides all the work")
 
 # %% [markdown]
-# **Explain.** Handing over costs the same for a short job and a long one; the work shows only
-# where someone *waits*. On a GPU, a launch returns after microseconds while the kernel, the GPU's
-# program, runs on. Whoever stops the clock there reports a bandwidth that the memory does not
-# have. The remedy is to wait, or a pair of *events*: time stamps that the GPU writes before and
-# after the kernel.
+# **Explain.** The model takes it for granted that the clock sees the work, and is wrong by all of
+# it. `submit` is *asynchronous*: it hands work over and returns, at the same price for a short
+# job and a long one. A GPU works like that too: a *launch* returns after microseconds while the
+# *kernel*, the GPU's program, runs on. The remedy is to wait for the result, or a pair of
+# *events*: time stamps that the GPU writes before and after the kernel.
+
+# %% [markdown]
+# The next cell shows what happens otherwise. Squaring reads 4 bytes and writes 4 for each number.
+# *Bandwidth* is bytes moved a second, and a clock that claims more than the memory can do is
+# wrong.
 #
-# **Change one thing.** Put `"a100-sxm-80gb"` in place of `"h100-sxm"` in the next cell. Which
-# line moves? (On a real GPU, arrays that fit its own cache can beat its memory honestly.)
+# **Change one thing.** Put `"a100-sxm-80gb"` in place of `"h100-sxm"`. Which line moves? (Live,
+# arrays that fit the GPU's own cache can beat its memory honestly.)
 
 
 # %%
@@ -251,14 +256,14 @@ sweep(
 )
 
 # %% [markdown]
-# A run carries its source. The recording of `hand_over` ships with the course: ask for it, and
-# the label changes, not the code. Edit the twenty sums in `job`, run that cell and the next one,
-# and the replay says that it is not of your code. What you measure goes into your *ledger*, from
-# which later lessons take your numbers in place of textbook values.
+# Every result names its source. The recording of `hand_over` ships with the course, so that you
+# can compare your machine with it. Change the twenty sums in `job`, run that cell and then the
+# next: the replay notices that it is not of your code. What you measure goes into your *ledger*,
+# from which later lessons take your numbers in place of textbook values.
 
 # %%
-print(clocks.source)
 ledger.keep("sum_seconds", time_call(total, numbers).quantity())
+hand_over.replay(repeats=9)
 
 # %% [markdown]
 # ## Where this model breaks
@@ -310,9 +315,9 @@ check("00.report", report)
 # %% [markdown]
 # ### Exercise 2: how many loops are enough?
 #
-# Reading the clock costs `clock` seconds, a call takes `call` seconds. Write `loops(call, clock,
-# share)`: the fewest calls between two readings for which the clock costs at most `share` of the
-# calls' time.
+# A call takes `call` seconds; the two readings around a loop of calls cost `clock` seconds
+# together. Write `loops(call, clock, share)`: the fewest calls for which the clock costs at most
+# `share` of their time. For 20 ns, 100 ns and 1 %, that is 500.
 #
 # <details><summary>Hint 1</summary>The condition is clock ≤ share × loops × call.</details>
 #
@@ -331,8 +336,8 @@ check("00.loops", loops)
 # %% [markdown]
 # ### Exercise 3: catch a lie
 #
-# Write `too_fast(n_bytes, seconds, limit)`: does a reading claim more bytes a second than the
-# memory's `limit` in B/s allows?
+# Write `too_fast(n_bytes, seconds, limit)`: does a reading claim more bytes a second than
+# `limit`, the most that the hardware can move in B/s?
 #
 # <details><summary>Hint 1</summary>What bandwidth does the reading claim?</details>
 #

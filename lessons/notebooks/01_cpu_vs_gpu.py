@@ -10,8 +10,8 @@
 # *You'll learn*
 #
 # - how much speed a CPU hides behind a plain loop, and how much of it comes from lanes and cores;
-# - why making one part fast leaves the program slower than you hoped (Amdahl's law);
-# - what makes a GPU worth the trip: arithmetic per byte moved, not the number of its cores.
+# - what a program gains when one of its parts becomes fast (Amdahl's law);
+# - what decides whether a GPU is worth the trip to it.
 #
 # *You'll need:* lesson 00, 45 minutes, any computer.
 
@@ -27,11 +27,12 @@ from numba import cuda, prange
 from PIL import Image
 
 from aiinfra.facts.catalogue import accelerator, link, overhead
-from aiinfra.measure import experiment, probe, time_call
+from aiinfra.measure import experiment, first_call, probe, time_call
 from aiinfra.model import amdahl, offload
 from aiinfra.results import Quantity, Table
 from aiinfra.show import (
-    Series, break_even_explorer, break_even_figure, breakdown, gap, ladder, sweep
+    Series, break_even_explorer, break_even_figure, breakdown, gap, image,
+    ladder, sweep
 )
 from aiinfra.teach import check, compare, learned, ledger, predict, quiz
 
@@ -45,9 +46,9 @@ machine
 # ## How much speed hides in one CPU?
 #
 # The work is the Mandelbrot set. For each pixel `c`, repeat `z = z*z + c` and count the turns
-# until `z` leaves a circle of radius 2. A turn is some 8 floating-point operations (FLOP) and
-# touches no memory; a pixel takes 56 turns on average and stores 4 bytes. Pixels do not depend on
-# one another.
+# until `z` leaves a circle of radius 2, at most 200. A turn is some 8 floating-point operations
+# (FLOP) and touches no memory; a pixel takes 56 turns on average and stores 4 bytes. Pixels do
+# not depend on one another.
 #
 # A plain Python loop draws it one pixel after another. Compiled code can use everything that the
 # table above lists: *lanes*, the numbers that one SIMD instruction (single instruction, multiple
@@ -61,11 +62,11 @@ guess_cpu = predict(
 )
 
 # %% [markdown]
-# **Measure.** Three versions take one pixel at a time or, with NumPy, all live pixels at once.
-# The fourth advances `lanes` neighbours in lockstep, so that the compiler can use vector
-# instructions. A pixel that has left keeps turning, uselessly, until its whole group has left.
-# The fifth shares the groups out among the cores. Python counts in 64-bit numbers, the others in
-# 32-bit.
+# **Measure.** The Python loop and its compiled twin take one pixel at a time. NumPy advances all
+# live pixels together. The fourth version advances a *group* of neighbours in lockstep, so that
+# the compiler can use vector instructions: a pixel that has left keeps turning, uselessly, until
+# its whole group has left. The fifth shares the groups out among the cores. (Python counts in
+# 64-bit numbers, the others in 32-bit.)
 
 
 # %%
@@ -112,38 +113,41 @@ def render_compiled(out, width, height, limit):
 
 
 # %%
-def render_lanes(out, width, height, limit, lanes):
+def render_groups(out, width, height, limit, size):
     """Advance groups of neighbouring pixels in lockstep; share the groups among cores."""
-    groups = out.size // lanes
+    groups = out.size // size
     tasks = max(1, groups // 16)
     for task in prange(tasks):
-        zr, zi, cr, ci, n = np.empty((5, lanes), f32)
+        zr, zi, cr, ci, n = np.empty((5, size), f32)
         for group in range(task * groups // tasks, (task + 1) * groups // tasks):
-            first = group * lanes
-            for lane in range(lanes):
-                cr[lane] = f32(-2) + f32(3) * f32((first + lane) % width) / f32(width)
-                ci[lane] = f32(-1) + f32(2) * f32((first + lane) // width) / f32(height)
-                zr[lane] = zi[lane] = n[lane] = f32(0)
+            first = group * size
+            for i in range(size):
+                cr[i] = f32(-2) + f32(3) * f32((first + i) % width) / f32(width)
+                ci[i] = f32(-1) + f32(2) * f32((first + i) // width) / f32(height)
+                zr[i] = zi[i] = n[i] = f32(0)
             for turn in range(limit):
-                for lane in range(lanes):
-                    rr, ii = zr[lane] * zr[lane], zi[lane] * zi[lane]
-                    zi[lane] = f32(2) * zr[lane] * zi[lane] + ci[lane]
-                    zr[lane] = rr - ii + cr[lane]
-                    n[lane] += f32(1) if rr + ii <= f32(4) else f32(0)
-                if turn % 8 == 7:  # every eighth turn, stop if no lane is left
+                for i in range(size):  # the loop that becomes vector instructions
+                    rr, ii = zr[i] * zr[i], zi[i] * zi[i]
+                    zi[i] = f32(2) * zr[i] * zi[i] + ci[i]
+                    zr[i] = rr - ii + cr[i]
+                    n[i] += f32(1) if rr + ii <= f32(4) else f32(0)
+                if turn % 8 == 7:  # every eighth turn, stop if nobody is left
                     alive = f32(0)
-                    for lane in range(lanes):
-                        inside = zr[lane] * zr[lane] + zi[lane] * zi[lane] <= f32(4)
-                        alive += f32(1) if inside else f32(0)
+                    for i in range(size):
+                        alive += f32(1) if zr[i] * zr[i] + zi[i] * zi[i] <= f32(4) else f32(0)
                     if alive == f32(0):
                         break
-            for lane in range(lanes):
-                out[first + lane] = np.int32(n[lane])
+            for i in range(size):
+                out[first + i] = np.int32(n[i])
     return out
 
 
-render_one_core = numba.njit(render_lanes)
-render_all_cores = numba.njit(parallel=True)(render_lanes)
+render_one_core = numba.njit(render_groups)
+render_all_cores = numba.njit(parallel=True)(render_groups)
+
+picture = render_all_cores(np.zeros(600 * 400, np.int32), 600, 400, 200, 32).reshape(400, 600)
+image(picture, "Pixels that stay for long lie beside pixels that leave at once",
+      label="turns", log=True, source=f"measured here: {machine.name}")
 
 
 # %%
@@ -151,7 +155,7 @@ render_all_cores = numba.njit(parallel=True)(render_lanes)
 def cpu_ladder(width, height, limit):
     """Draw the same picture five ways; a rate is turns of the loop per second."""
     out = np.zeros(width * height, np.int32)
-    few = {"repeats": 3, "warmup": 0}  # seconds long: three runs are enough
+    few = {"repeats": 3, "warmup": 0}  # seconds long, and nothing to compile
     runs = {
         "Python loop": time_call(render_python, width, height, limit, **few),
         "NumPy arrays": time_call(render_numpy, width, height, limit),
@@ -186,40 +190,38 @@ gap(cpu_gap, title="Most of this CPU is out of reach for a plain loop")
 # %% [markdown]
 # **Explain.** Three factors multiply: compiling removes the interpreter, then lanes and cores
 # share what is left. The model takes both at face value and is wrong in three ways. Compilers
-# often use half of a 512-bit register; each turn passes its numbers through the L1 cache; and a
-# group is done when its slowest lane is done, so lanes whose pixel has left are busy with
-# nothing.
+# often use half of a 512-bit register; each turn passes its numbers through the L1 cache, the
+# memory next to the core; and lanes whose pixel has left stay busy with nothing until their group
+# is done.
 #
-# **Change one thing.** Narrow groups wait for one result and its trip through the cache, wide
-# groups for their slowest lane. The dashed line comes from the picture alone: the share of lanes
-# that still have work, scaled to the best measured width. Pass `limit=50` and see whether the
-# best width moves.
+# **Change one thing.** The next cell changes the size of the group. The dashed line comes from
+# the picture alone: the share of pixels still turning, scaled to the best size. Pass `limit=50`
+# and see whether the best size moves.
 
 
 # %%
 @experiment(needs="cpu")
-def lockstep_width(widths, width, height, limit):
-    """Draw the picture on one core with groups of different widths."""
+def group_sizes(sizes, width, height, limit):
+    """Draw the picture on one core with groups of different sizes."""
     out = np.zeros(width * height, np.int32)
     rows = []
-    for lanes in widths:
-        run = time_call(render_one_core, out, width, height, limit, lanes)
-        useful = offload.lane_efficiency(out.tolist(), lanes)
-        rate = run.columns("rate", work=int(out.sum()))
-        rows.append({"lanes": lanes, **rate, "useful": useful})
+    for size in sizes:
+        run = time_call(render_one_core, out, width, height, limit, size)
+        busy = offload.lane_efficiency(out.tolist(), size)
+        rows.append({"size": size, **run.columns("rate", work=int(out.sum())), "busy": busy})
     return Table.from_rows(rows, {"rate": "turns/s"})
 
 
-widths = lockstep_width([2**k for k in range(10)], WIDTH, HEIGHT, limit=LIMIT)
-best = max(range(len(widths)), key=lambda i: widths["rate"][i])
-busy = np.array(widths["useful"]) * widths["rate"][best] / widths["useful"][best]
+groups = group_sizes([2**k for k in range(10)], WIDTH, HEIGHT, limit=LIMIT)
+best = max(range(len(groups)), key=lambda i: groups["rate"][i])
+busy = np.array(groups["busy"]) * groups["rate"][best] / groups["busy"][best]
 sweep(
-    [Series("measured, one core", widths["lanes"], widths["rate"], "cpu",
-            widths["rate_low"], widths["rate_high"], widths.source),
-     Series("model: lanes with work", widths["lanes"], busy, "model", source="model: lockstep")],
-    x="lanes that advance together",
+    [Series("measured, one core", groups["size"], groups["rate"], "cpu",
+            groups["rate_low"], groups["rate_high"], groups.source),
+     Series("model: still turning", groups["size"], busy, "model", source="model: lockstep")],
+    x="pixels that advance together",
     y=("turns per second", "turns/s"),
-    title=f"{widths['lanes'][best]} lanes: fewer leave units idle, more wait for the slowest",
+    title=f"Groups of {groups['size'][best]}: smaller wait for results, larger for their slowest",
 )
 
 # %% [markdown]
@@ -230,14 +232,14 @@ sweep(
 
 # %%
 guess_program = predict(
-    "Drawing is now hundreds of times faster. By how much is the program that draws and saves?",
+    "Drawing is now hundreds of times faster. How many times faster is drawing and saving?",
     unit="x",
     key="01.program",
 )
 
 # %% [markdown]
-# **Measure.** Each version draws and saves a real file, deleted afterwards. (A small file like
-# this ends in the system's memory and reaches the disk later.)
+# **Measure.** Each version draws and saves a real file, with a clock between the two. (A small
+# file like this ends in the system's memory and reaches the disk later.)
 
 
 # %%
@@ -264,17 +266,20 @@ def draw(rung, limit):
 
 @experiment(needs="cpu")
 def draw_and_save(limit):
-    """Time drawing alone, and drawing and saving, for four of the five versions."""
+    """Time the two halves of one program, for four of the five versions."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "mandelbrot.png"
         for rung in ("Python loop", "NumPy arrays", "compiled loop", "+ all cores"):
-            few = {"repeats": 3, "warmup": 0} if rung == "Python loop" else {}
-            alone = time_call(draw, rung, limit, **few)
-            save = time_call(save_picture, draw(rung, limit), file)
-            whole = time_call(lambda r: save_picture(draw(r, limit), file), rung, **few)
-            rows.append({"rung": rung, **alone.columns("draw"), **save.columns("save"),
-                         **whole.columns("program")})
+            turns = draw(rung, limit)  # the warm-up
+            repeats = range(3 if rung == "Python loop" else 21)
+            runs = [
+                (first_call(draw, rung, limit), first_call(save_picture, turns, file))
+                for _ in repeats
+            ]
+            halves = np.median(runs, axis=0).tolist()
+            row = {"draw": halves[0], "save": halves[1], "program": sum(halves)}
+            rows.append({"rung": rung, **row})
     return Table.from_rows(rows, {"draw": "s", "save": "s", "program": "s"})
 
 
@@ -290,36 +295,38 @@ breakdown(
 # %%
 draw_gain = program["draw"][0] / np.array(program["draw"])
 program_gain = program["program"][0] / np.array(program["program"])
-share = 1 - program["save"][0] / program["program"][0]  # a profile of the Python version
+share = program["draw"][0] / program["program"][0]  # a profile of the Python version
+wall = 1 / (1 - share)
 program_gap = compare(
     guess_program,
     measured=Quantity(program_gain[-1], "x", program.source),
     model=Quantity(amdahl.speedup(share, draw_gain[-1]), "x", "model: Amdahl from one profile"),
-    limit=Quantity(1 / (1 - share), "x", "model: drawing in no time"),
+    limit=Quantity(wall, "x", "model: drawing in no time"),
 )
 gap(program_gap, title="Saving the file sets the limit, however fast the drawing")
 
 # %% [markdown]
 # **Explain.** The model needs one number, the share `p` of the *Python* program that is drawing.
-# The rest keeps its time, and becomes the whole program once drawing costs nothing. That is
+# The rest keeps its time and becomes the whole program once drawing costs nothing. That is
 # Amdahl's law: a share `p` that runs `s` times faster makes the program `1 / ((1 - p) + p / s)`
-# times faster.
+# times faster. One profile of the slow program predicts every faster one.
 #
-# **Change one thing.** The law is fitted to four points at 200 turns; the open row shows the same
-# program at `limit=20`. Predict before you try `limit=50`: is the wall higher or lower, and why?
+# **Change one thing.** In the figure below, the hollow points are the same program with at most
+# 20 turns a pixel. Why do they leave the line? Try `limit=50` in the next cell.
 
 # %%
 other = draw_and_save(limit=20)
 other_draw, other_program = (other[c][0] / np.array(other[c]) for c in ("draw", "program"))
-fitted, factors = amdahl.fit(draw_gain, program_gain), np.logspace(0, 3.3, 60)
-law = [amdahl.speedup(fitted.parallel_fraction, s) for s in factors]
+factors, fit = np.logspace(0, 3.3, 60), amdahl.fit(draw_gain, program_gain).parallel_fraction
+law = [amdahl.speedup(share, s) for s in factors]
 sweep(
     [Series("measured, 200 turns", draw_gain, program_gain, "cpu", source=program.source),
-     Series("fitted: Amdahl", factors, law, "model", source="model: Amdahl, fitted at 200 turns"),
+     Series("model: Amdahl", factors, law, "model", source="model: Amdahl, share from the profile"),
      Series("measured, 20 turns", other_draw, other_program, "cpu")],
     x=("speedup of the drawing", "x"),
     y=("speedup of the program", "x"),
-    title=f"No drawing makes this program more than {fitted.limit:.0f} times faster",
+    wall_at=[(wall, "drawing in no time")],
+    title=f"No drawing makes this program more than {wall:.0f} times faster",
 )
 
 # %% [markdown]
@@ -333,23 +340,24 @@ sweep(
 # - `saxpy`, `y = a*x + y`: 2 FLOP an element; 8 bytes travel there and 4 back.
 
 # %%
+device, bus = accelerator("h100-sxm"), link("pcie-5-x16")
+launch, copying = overhead("cuda-launch"), overhead("pcie-5-copy")
+print(f"launch: {launch.quantity()}", f"copy: {copying.quantity()}", sep="\n")
 guess_pixels = predict(
     "From how many pixels does an H100, launch and copy back included, beat this CPU?",
-    unit="pixels",
-    key="01.break_even",
+    unit="pixels", key="01.break_even",
 )
 guess_saxpy = predict(
     "Two NumPy vectors of 16 million floats: how many times faster than this CPU is saxpy on that "
     "H100, copies there and back included? Below 1 means slower.",
-    unit="x",
-    key="01.saxpy",
+    unit="x", key="01.saxpy",
 )
 
 # %% [markdown]
 # **Measure.** The loop from above as a `numba.cuda` kernel, in which a thread computes its own
 # index and checks it, and as the body of a CuPy `ElementwiseKernel`, which brings both along.
-# Where there is no GPU and no recording, the model `mandelbrot_model` stands in, and the figure
-# says so.
+# Without a GPU or a recording, `mandelbrot_model` stands in. It launches as a C++ program does;
+# from Python, a launch and a wait cost several times more.
 
 
 # %%
@@ -385,8 +393,6 @@ while (turns < limit && zr * zr + zi * zi <= 4.0f) {
 # the cycles that its stall counts give a warp which is alone.
 INSTRUCTIONS, CYCLES = 11, 36
 
-device, bus = accelerator("h100-sxm"), link("pcie-5-x16")
-launch, copying = overhead("cuda-launch"), overhead("pcie-5-copy")
 one_lane = device.boost_clock / CYCLES  # turns/s
 
 
@@ -451,15 +457,16 @@ meets = offload.crossing(pixels, on_cpu["seconds"], route["seconds"]) or pixels[
 sweep(
     [Series("CPU", pixels, on_cpu["seconds"], "cpu", source=on_cpu.source),
      Series("GPU, launch to copy", pixels, route["seconds"], "gpu", source=on_gpu.source),
-     Series("GPU, back to back", pixels, route["kernel"], "gpu")],
+     Series("GPU, launches back to back", pixels, route["kernel"], "gpu")],
     x=("pixels in the picture", ""),
+    mark=[(meets, np.interp(meets, pixels, on_cpu["seconds"]), f"{meets:,.0f} pixels")],
     y=("time", "s"),
     title="The GPU pays a fixed price once, then hardly anything for each pixel",
 )
 
 # %%
 pixel = offload.Workload(flop=56 * 8, memory_bytes=4, bytes_out=4)
-gpu_flops = device.peaks["fp32"] / 2 * 8 / INSTRUCTIONS * widths["useful"][5]  # 32 lanes a warp
+gpu_flops = device.peaks["fp32"] / 2 * 8 / INSTRUCTIONS * groups["busy"][5]  # 32 threads a warp
 gpu = offload.Machine(gpu_flops, device.memory_bandwidth, launch.value, copying.value)
 one_core = offload.Machine(8 * rate["+ SIMD lanes"], inf, overhead=0)
 pixels_gap = compare(
@@ -467,7 +474,7 @@ pixels_gap = compare(
     measured=Quantity(meets, "pixels", f"{on_cpu.source}; {on_gpu.source}"),
     model=Quantity(offload.break_even(pixel, one_core, gpu), "pixels", "model: launch or one core"),
 )
-gap(pixels_gap, title="The trip to the GPU costs less than a thumbnail")
+gap(pixels_gap, title="At best, the trip to the GPU pays from a thumbnail on")
 
 # %%
 def saxpy(a, x, y):
@@ -496,7 +503,7 @@ def saxpy_model(sizes):
     """Price the trip; to leave a NumPy array, the CPU first copies it where the GPU may read."""
     work = offload.Workload(flop=2, memory_bytes=12, bytes_in=8, bytes_out=4)
     staged = min(4 * sizes[-1] / vectors["copy"][-1], gpu.link)  # B/s
-    rates = {"NumPy arrays": staged, "pinned memory": gpu.link, "on the GPU": inf}
+    rates = {"from NumPy arrays": staged, "from pinned memory": gpu.link, "already there": inf}
     rows = [
         {"place": place, "elements": size,
          "seconds": offload.offload_time(size, work, replace(gpu, link=rate)).seconds}
@@ -527,9 +534,9 @@ def gpu_saxpy(sizes):
             y.get(out=vector)
 
         runs = {
-            "NumPy arrays": time_call(trip, host),
-            "pinned memory": time_call(trip, pinned),
-            "on the GPU": time_call(work, f32(0), x, y, device="gpu"),
+            "from NumPy arrays": time_call(trip, host),
+            "from pinned memory": time_call(trip, pinned),
+            "already there": time_call(work, f32(0), x, y, device="gpu"),
         }
         rows += [{"place": p, "elements": size, **run.columns()} for p, run in runs.items()]
     return Table.from_rows(rows, {"seconds": "s"})
@@ -550,7 +557,7 @@ sweep(
 # %%
 bandwidth = Quantity(12 * sizes[-1] / vectors["seconds"][-1], "B/s", vectors.source)
 ledger.keep("saxpy_bandwidth", bandwidth)
-from_numpy = trips.quantity("seconds", place="NumPy arrays", elements=sizes[-1])
+from_numpy = trips.quantity("seconds", place="from NumPy arrays", elements=sizes[-1])
 saxpy_gap = compare(
     guess_saxpy,
     measured=Quantity(
@@ -558,16 +565,18 @@ saxpy_gap = compare(
     ),
     model=Quantity(gpu.link / bandwidth.value, "x", f"model: {bus.name} against this memory"),
 )
-gap(saxpy_gap, title="Sending the vectors costs more than using them")
+ratio = saxpy_gap.measured.value
+gap(saxpy_gap, title=f"saxpy from NumPy arrays: an H100 runs at {ratio:.2f} times this CPU's speed")
 
 # %% [markdown]
-# **Explain.** A GPU lane runs in order and guesses no branches: a turn takes it some 36 cycles,
-# mostly waiting. Your core works ahead on several turns. The picture wins because each scheduler
-# of the GPU holds up to 16 warps and issues from another while one waits.
+# **Explain.** One GPU lane takes some 36 cycles a turn, mostly waiting: your core alone is
+# several times as fast. But each of the GPU's processors holds dozens of warps and works on one
+# that is ready. That is how thousands of slow lanes win.
 #
 # For saxpy from a NumPy array, the CPU first copies every number into *pinned* memory, which the
-# GPU may read. The model forgets that copy; the gap is that copy. A chain of *scalar* steps loses
-# too: one lane works. If each step is wide, as in generating tokens, a GPU can still win.
+# GPU may read. The model forgets that copy; the gap is that copy. With the vectors already there,
+# the GPU wins by far. A chain in which each number needs the last one stays on the CPU: it can
+# use one lane.
 #
 # **Change one thing.** Move arithmetic, size and link, for pinned memory, and watch the crossing.
 
@@ -579,10 +588,10 @@ def trip_work(flop_per_byte):
 
 
 def cpu_time(elements, flop_per_byte):
-    """Seconds on this CPU."""
-    all_cores = offload.Machine(8 * rate["+ all cores"], bandwidth.value, vectors["seconds"][0])
-    one = offload.offload_time(1, trip_work(flop_per_byte), all_cores)
-    return one.overhead + elements * one.compute
+    """Seconds on this CPU: the measured saxpy, or the arithmetic where that takes longer."""
+    curve = np.interp(np.log(elements), np.log(sizes), np.log(vectors["seconds"]))
+    traffic = np.exp(curve) * np.maximum(np.asarray(elements) / sizes[-1], 1)
+    return np.maximum(traffic, 12 * flop_per_byte * elements / (8 * rate["+ all cores"]))
 
 
 def gpu_parts(elements, flop_per_byte, link_slug):
@@ -595,7 +604,7 @@ def gpu_parts(elements, flop_per_byte, link_slug):
 
 buses = ["pcie-3-x16", "pcie-4-x16", "pcie-5-x16", "pcie-6-x16", "nvlink-c2c"]
 choices = [(slug, link(slug).name) for slug in buses] + [("none", "data already on the GPU")]
-source = "model: the picture's kind of arithmetic, pinned memory; CPU rates measured here"
+source = "model: pinned memory, arithmetic as in the picture; CPU rates measured here"
 break_even_figure(
     cpu_time, gpu_parts, 1e6, flop_per_byte=2 / 12, link=buses[2], links=choices, source=source
 )
@@ -608,8 +617,8 @@ break_even_explorer(
 # %% [markdown]
 # ## Where this model breaks
 #
-# - Amdahl's share belongs to one problem: fitted at 200 turns, the law misses the program at 20
-#   turns in the figure above by a factor, since less drawing leaves saving a larger share.
+# - Amdahl's share belongs to one problem: the share of the 200-turn picture misses the 20-turn
+#   program by a factor, since less drawing leaves saving a larger share.
 # - The GPU model issues at the full rate and launches as fast as a C++ program does. Real kernels
 #   reach 60-95 % of that rate; a launch and a wait from Python cost several times more, so expect
 #   the GPU to need several times as many pixels.
@@ -621,15 +630,14 @@ break_even_explorer(
 # %%
 simd = rate["+ SIMD lanes"] / rate["compiled loop"]
 threads = rate["+ all cores"] / rate["+ SIMD lanes"]
-core_to_lane, saxpy_ratio = rate["compiled loop"] / one_lane, saxpy_gap.measured.value
 learned(
     f"This CPU hides a factor of {cpu_gap.measured.value:,.0f}: compiling gives {compiled:.0f}, "
-    f"lanes {simd:.1f}, cores {threads:.1f} (measured here).",
-    f"Drawing {draw_gain[-1]:.0f} times faster made the program only {program_gain[-1]:.0f} times "
-    "faster (measured here).",
-    f"One core is {core_to_lane:.0f} times as fast as one lane of an H100 (model), which yet wins "
-    f"from {meets:,.0f} pixels on; saxpy from NumPy arrays runs there at {saxpy_ratio:.2f} times "
-    f"this CPU's speed ({on_gpu.kind}).",
+    f"lanes {simd:.1f} of {lanes}, cores {threads:.1f} of {cores} (measured here).",
+    f"Drawing {draw_gain[-1]:.0f} times faster made the program {program_gain[-1]:.0f} times "
+    f"faster, of {wall:.0f} at most: {share:.2%} of it draws, {fit:.2%} by a fit (measured here).",
+    f"One core is {rate['compiled loop'] / one_lane:.0f} times as fast as one lane of an H100 "
+    f"(model), which wins from {meets:,.0f} pixels on at best; saxpy from NumPy arrays runs there "
+    f"at {ratio:.2f} times this CPU's speed ({on_gpu.kind}).",
 )
 
 # %% [markdown]
@@ -682,8 +690,8 @@ check("01.tile_efficiency", tile_efficiency)
 # ### Exercise 3: is it worth the trip?
 #
 # Write `gpu_wins_from(cpu_fixed, cpu_each, gpu_fixed, gpu_each)`: seconds to start and seconds an
-# element on either side. Return the number of elements from which on the GPU is faster: 0 if it
-# always is, `None` if it never stays faster.
+# element on either side. Return the number of elements from which on the GPU is faster (rounded
+# or not): 0 if it always is, `None` if it never stays faster.
 #
 # <details><summary>Hint 1</summary>Both times are straight lines. Where do they cross?</details>
 #

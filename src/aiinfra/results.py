@@ -12,7 +12,6 @@ from typing import Any
 
 from aiinfra.units import format_quantity
 
-
 KINDS = {
     "measured here": "measured", "replayed": "replayed", "model": "modelled",
     "source": "published", "guess": "guessed",

@@ -101,14 +101,6 @@ def on_axis(quantity: Quantity) -> bool:
     return 0 < quantity.value < math.inf
 
 
-def measured_name(measured: Quantity) -> str:
-    """Name the measurement for what it is: measured, replayed, published, or a model after all."""
-    for start, name in (("replayed", "replayed"), ("model", "modelled"), ("source", "published")):
-        if measured.source.startswith(start):
-            return name
-    return "partly modelled" if "model:" in measured.source else "measured"
-
-
 def axis_limits(comparison: Comparison) -> View:
     """Limits of the axis around everything it holds, a factor of four at least."""
     held = (comparison.measured, comparison.guess, comparison.model, comparison.limit)
@@ -119,7 +111,7 @@ def axis_limits(comparison: Comparison) -> View:
 def find_marks(comparison: Comparison, view: View, kind: str, limit_is: str) -> list[Mark]:
     """The marks there are, the measurement first."""
     measured, marks = comparison.measured, []
-    for role, name in {"measured": measured_name(measured), **NAMES}.items():
+    for role, name in {"measured": measured.kind, **NAMES}.items():
         quantity: Quantity | None = getattr(comparison, role)
         if quantity is None:
             continue
@@ -144,7 +136,7 @@ def gap_words(role: str, name: str, quantity: Quantity, measured: Quantity, limi
     if limit_is == "least":
         beyond, side = 1 / beyond, "below"
     if beyond > 1:
-        return f"{measured_name(measured)} {ratio_words(beyond)} {side} the limit: check both"
+        return f"{measured.kind} {ratio_words(beyond)} {side} the limit: check both"
     return f"limit {ratio_words(1 / beyond)} away"
 
 
