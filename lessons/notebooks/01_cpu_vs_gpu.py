@@ -324,8 +324,7 @@ sweep(
      Series("model: Amdahl", factors, law, "model", source="model: Amdahl, share from the profile"),
      Series("measured, 20 turns", other_draw, other_program, "cpu")],
     x=("speedup of the drawing", "x"),
-    y=("speedup of the program", "x"),
-    wall_at=[(wall, "drawing in no time")],
+    y=("speedup of the program", "x"), wall_at=[(wall, "drawing in no time")],
     title=f"No drawing makes this program more than {wall:.0f} times faster",
 )
 
@@ -566,7 +565,7 @@ saxpy_gap = compare(
     model=Quantity(gpu.link / bandwidth.value, "x", f"model: {bus.name} against this memory"),
 )
 ratio = saxpy_gap.measured.value
-gap(saxpy_gap, title=f"saxpy from NumPy arrays: an H100 runs at {ratio:.2f} times this CPU's speed")
+gap(saxpy_gap, title=f"From NumPy arrays, an H100 runs saxpy {ratio:.2f} times as fast")
 
 # %% [markdown]
 # **Explain.** One GPU lane takes some 36 cycles a turn, mostly waiting: your core alone is
