@@ -76,6 +76,7 @@ def server(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     """JupyterLab, with the course's own settings, on a copy of the notebooks."""
     root = tmp_path_factory.mktemp("course")
     shutil.copytree(ROOT / "tools" / "jupyter", root / "tools" / "jupyter")
+    shutil.copytree(ROOT / "docs", root / "docs")  # the badges
     (root / "notebooks").mkdir()
     for stem in [*OPENED, *DRIVEN]:
         source = read_source(ROOT / "lessons" / "notebooks" / f"{stem}.py")

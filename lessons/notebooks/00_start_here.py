@@ -42,8 +42,8 @@ machine
 # labels.
 #
 # A lesson asks you for a number before it shows one. A wrong guess is worth more than none: you
-# remember the distance. Type into the box and press Enter; the cells below it use your guess when
-# you run them again.
+# remember the distance. Type into the box, press Enter, and only then run the cells below it; a
+# guess that comes after the answer is marked as such.
 
 # %% [markdown]
 # ## Why does the first run lie?

@@ -66,7 +66,7 @@ def gpu_line(source: Source) -> str:
         return "*GPU:* nothing here needs one."
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     return (
-        f"*GPU:* {listed} run live where there is one (on Colab: *Runtime → Change runtime type →"
+        f"*GPU:* {listed} {'runs' if len(names) == 1 else 'run'} live where there is one (on Colab: *Runtime → Change runtime type →"
         " T4 GPU*). Elsewhere a recorded run or a model stands in, and each figure says which."
     )
 

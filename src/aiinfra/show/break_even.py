@@ -99,7 +99,7 @@ def break_even_explorer(
         Slider("elements", "problem size", 1e2, 1e9, elements, 0.1, True, "elements", size),
         Slider("flop_per_byte", "arithmetic per byte", *INTENSITIES, flop_per_byte, 0.1, True,
                "FLOP/B", work),
-        Choice("link", "data reach the GPU by", links, link or links[0][0], way),
+        Choice("link", "link to the GPU", links, link or links[0][0], way),
     ]  # fmt: skip
     return explorer(draw, controls)
 

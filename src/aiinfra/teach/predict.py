@@ -153,7 +153,8 @@ def prediction_box(guess: Guess) -> tuple[Any, Any, Any]:
     """Build the box of a prediction: the whole, its text field and the function that commits."""
     import ipywidgets
 
-    placeholder = f"type a number in {guess.unit}, Enter" if guess.unit else "type a number, Enter"
+    wanted = {"": "a number", "x": "a factor, such as 1.5"}.get(guess.unit)
+    placeholder = f"type {wanted or f'a number in {guess.unit}'}, Enter"
     wide = ipywidgets.Layout(width="22rem")
     field_widget = ipywidgets.Text(
         placeholder=placeholder,
