@@ -10,7 +10,7 @@
 #
 # - why the first run lies, and what a warm-up is for;
 # - why one run lies, and how to report a number that someone else can trust;
-# - why a clock that stops too early shows a speed that no hardware has.
+# - when work is done, and when a clock may stop.
 #
 # *You'll need:* Python, 20 minutes, any computer. No lesson needs a GPU.
 
@@ -39,7 +39,7 @@ machine
 # An experiment that this machine can run is **measured here**. One that it cannot, because it
 # needs a GPU, is **replayed** from a run of a named device on a named day. Where no run has been
 # recorded yet, a named **model** computes it. No number in this course comes without one of these
-# labels.
+# labels, and one that mixes them says so.
 #
 # A lesson asks you for a number before it shows one. A wrong guess is worth more than none: you
 # remember the distance. Type into the box, press Enter, and only then run the cells below it; a
@@ -93,9 +93,9 @@ gap(first_gap, title="The first call is in another league")
 
 # %% [markdown]
 # **Explain.** The first call compiles the loop; the others only run it. Compilers are one reason
-# of several: the first touch of memory makes the system hand out pages, caches are empty, clocks
-# are low, a GPU loads its driver. None of this is the speed of the loop. A *warm-up* pays for it
-# before the clock starts, and an honest report says so.
+# of several: the first touch of memory costs extra, caches are empty, clocks are low, a GPU loads
+# its driver. None of this is the speed of the loop. A *warm-up* pays for it before the clock
+# starts, and an honest report says so.
 #
 # **Change one thing.** Run the last two cells once more. `total` is compiled now. Where does the
 # first dot go?
@@ -130,7 +130,7 @@ samples(
 one_reading = float(np.median(readings))
 gap(
     compare(guess_len, measured=honest.quantity()),
-    title=f"One reading is {one_reading / honest.median:.0f} times too long: it times the clock",
+    title=f"One reading is {one_reading / honest.median:.1f} times too long: it times the clock",
 )
 
 # %% [markdown]
@@ -194,7 +194,7 @@ timeline(
 submit_gap = compare(
     guess_submit,
     measured=Quantity(early, "s", clocks.source),
-    model=Quantity(20 * typical, "s", "model: twenty typical sums"),
+    model=Quantity(20 * typical, "s", "model: the job itself, twenty typical sums"),
 )
 gap(submit_gap, title="Stopping the clock too early hides all the work")
 
@@ -206,12 +206,11 @@ gap(submit_gap, title="Stopping the clock too early hides all the work")
 # *events*: time stamps that the GPU writes before and after the kernel.
 
 # %% [markdown]
-# The next cell shows what happens otherwise. Squaring reads 4 bytes and writes 4 for each number.
-# *Bandwidth* is bytes moved a second, and a clock that claims more than the memory can do is
-# wrong.
+# The next cell shows what happens otherwise, measured where there is a GPU and modelled
+# elsewhere. Squaring reads 4 bytes and writes 4 for each number. *Bandwidth* is bytes moved a
+# second, and a clock that claims more than the memory can do is wrong.
 #
-# **Change one thing.** Put `"a100-sxm-80gb"` in place of `"h100-sxm"`. Which line moves? (Live,
-# arrays that fit the GPU's own cache can beat its memory honestly.)
+# **Change one thing.** Put `"a100-sxm-80gb"` in place of `"h100-sxm"`. Which line moves?
 
 
 # %%
@@ -258,8 +257,8 @@ sweep(
 # %% [markdown]
 # Every result names its source. The recording of `hand_over` ships with the course, so that you
 # can compare your machine with it. Change the twenty sums in `job`, run that cell and then the
-# next: the replay notices that it is not of your code. What you measure goes into your *ledger*,
-# from which later lessons take your numbers in place of textbook values.
+# next: the replay warns that your code differs. What you measure goes into your *ledger*, from
+# which later lessons take your numbers in place of textbook values.
 
 # %%
 ledger.keep("sum_seconds", time_call(total, numbers).quantity())
