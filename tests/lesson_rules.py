@@ -228,7 +228,7 @@ def place_of(name: str, part: Section) -> tuple[int, int] | None:
 
 
 def closing_is_whole(notebook: Notebook) -> list[str]:
-    """Where this model breaks, You learned (three bullets), a quiz, the lesson's ledger of ends."""
+    """Where this model breaks, You learned, Exercises, a quiz, Further reading."""
     text = "\n".join(cell.source for cell in markdown_cells(notebook))
     told = [
         f"no {name!r}"

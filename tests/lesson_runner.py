@@ -29,6 +29,7 @@ from lessonkit.source import Source
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+SRC = Path(__file__).resolve().parents[1] / "src"
 HARD_LIMIT = 600  # seconds: past this a lesson hangs
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 BLOCKED = ("IPython", "ipywidgets", "ipykernel")
@@ -156,16 +157,17 @@ def execute(
     return Executed(notebook, target, seconds, peak.peak_bytes, error)
 
 
-def run_script(source: Source, folder: Path) -> Script:
+def run_script(source: Source, folder: Path, **more: str) -> Script:
     """Run the source with neither IPython nor ipywidgets, drawing its figures into ``folder``."""
     blocker, figures = folder / "blocker", folder / "figures"
     blocker.mkdir(parents=True)
     (blocker / "sitecustomize.py").write_text(BLOCKER)
     environment = {
         **quiet_environment(folder / "home"),
-        "PYTHONPATH": str(blocker),
+        "PYTHONPATH": os.pathsep.join([str(blocker), str(SRC)]),
         "MPLBACKEND": "Agg",
         "AIINFRA_FIGURES": str(figures),
+        **more,
     }
     finished = subprocess.run(
         [sys.executable, str(source.path)],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import build
 import pytest
-from lesson_rules import LESSON_RULES
+from conftest import ROOT
+from lesson_rules import LESSON_RULES, rounds_are_whole
 from lesson_runner import Executed, execute, over_budget, run_script
 from lessonkit.source import Budget, Source, parse_source
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -287,3 +291,14 @@ def test_script_cannot_see_ipython(tmp_path: Path) -> None:
     assert finished.returncode == 1
     assert "before" in finished.output
     assert "ipywidgets is kept away" in finished.output
+
+
+def test_example_of_contributing_is_a_whole_round_and_runs(tmp_path: Path) -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", page, flags=re.S)[1]
+    opening = "# %% [markdown]\n# # Copy bytes\n#\n# **How fast?**\n\n"
+    assert rounds_are_whole(notebook_of(opening + example)) == []
+    script = tmp_path / "example.py"
+    script.write_text(example)
+    environment = {**os.environ, "AIINFRA_HOME": str(tmp_path), "MPLBACKEND": "Agg"}
+    subprocess.run([sys.executable, str(script)], check=True, env=environment, timeout=120)

@@ -89,3 +89,10 @@ def test_lesson_runs_as_a_script_without_ipython(source: Source, tmp_path: Path)
     finished = run_script(source, tmp_path)
     assert finished.returncode == 0, finished.output[-3000:]
     assert finished.figures or source.is_lab, "no figure was drawn into AIINFRA_FIGURES"
+
+
+@pytest.mark.lessons
+@every_lesson
+def test_lesson_goes_through_on_replays_alone(source: Source, tmp_path: Path) -> None:
+    finished = run_script(source, tmp_path, AIINFRA_REPLAY="1")
+    assert finished.returncode == 0, finished.output[-3000:]

@@ -12,7 +12,7 @@ from conftest import ROOT, lesson_sources
 from lessonkit.checks import without_code
 from lessonkit.repository import read_repository
 
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("*.cff")), *sorted(ROOT.glob(".binder/*"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("*.cff"))]
 NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "labs").glob("*.ipynb")])
 SOURCES = [source.path for source in lesson_sources()]
 GITHUB = re.compile(r"github\.com/([\w.-]+/[\w.-]+?)(?=\.git|[/#\s\"')\]>]|$)")

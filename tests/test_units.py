@@ -116,6 +116,7 @@ def test_a_spread_has_the_unit_of_its_column():
         ("measured here: a laptop; model: NVIDIA H100", "partly modelled"),
         ("measured here: a laptop; replayed: NVIDIA H200", "partly replayed"),
         ("source: a data sheet, read 2026-11-23", "published"),
+        ("made up", "unsourced"),
     ],
 )
 def test_a_number_of_mixed_origin_says_so(source, kind):

@@ -216,7 +216,7 @@ groups = group_sizes([2**k for k in range(10)], WIDTH, HEIGHT, limit=LIMIT)
 best = max(range(len(groups)), key=lambda i: groups["rate"][i])
 busy = np.array(groups["busy"]) * groups["rate"][best] / groups["busy"][best]
 sweep(
-    [Series("measured, one core", groups["size"], groups["rate"], "cpu",
+    [Series(f"{groups.kind}, one core", groups["size"], groups["rate"], "cpu",
             groups["rate_low"], groups["rate_high"], groups.source),
      Series("model: still turning", groups["size"], busy, "model", source="model: lockstep")],
     x="pixels that advance together",
@@ -324,9 +324,9 @@ other_draw, other_program = (other[c][0] / np.array(other[c]) for c in ("draw", 
 factors, fit = np.logspace(0, 3.3, 60), amdahl.fit(draw_gain, program_gain).parallel_fraction
 law = [amdahl.speedup(share, s) for s in factors]
 sweep(
-    [Series("measured, 200 turns", draw_gain, program_gain, "cpu", source=program.source),
+    [Series(f"{program.kind}, 200 turns", draw_gain, program_gain, "cpu", source=program.source),
      Series("model: Amdahl", factors, law, "model", source="model: Amdahl, share from the profile"),
-     Series("measured, 20 turns", other_draw, other_program, "cpu")],
+     Series(f"{other.kind}, 20 turns", other_draw, other_program, "cpu", source=other.source)],
     x=("speedup of the drawing", "x"),
     y=("speedup of the program", "x"), wall_at=[(wall, "drawing in no time")],
     title=f"Even free drawing makes this program only {wall:.0f} times faster",
@@ -582,7 +582,7 @@ gap(saxpy_gap, title=f"From NumPy arrays, an H100 runs saxpy {ratio:.2f} times a
 # GPU may read. The model forgets that copy. With the vectors already there, the GPU wins by far.
 # A chain in which each number needs the last one stays on the CPU: it can use one lane.
 #
-# **Change one thing.** Move size, arithmetic or link, for pinned memory, and watch the crossing.
+# **Change one thing.** Move size, arithmetic or link.
 
 
 # %%
@@ -609,7 +609,7 @@ def gpu_parts(elements, flop_per_byte, link_slug):
 
 buses = ["pcie-3-x16", "pcie-4-x16", "pcie-5-x16", "pcie-6-x16", "nvlink-c2c"]
 choices = [(slug, link(slug).name) for slug in buses] + [("none", "data already on the GPU")]
-source = "model: pinned memory, arithmetic as in the picture; CPU rates measured here"
+source = f"model: pinned memory, arithmetic as in the picture; CPU rates {vectors.kind}"
 break_even_figure(
     cpu_time, gpu_parts, 1e6, flop_per_byte=2 / 12, link=buses[2], links=choices, source=source
 )
@@ -638,9 +638,9 @@ threads = rate["+ all cores"] / rate["+ SIMD lanes"]
 core_to_lane = rate["compiled loop"] / one_lane
 learned(
     f"This CPU hides a factor of {cpu_gap.measured.value:,.0f}: compiling gives {compiled:.0f}, "
-    f"lanes {simd:.1f} of {lanes}, cores {threads:.1f} of {cores} (measured here).",
+    f"lanes {simd:.1f} of {lanes}, cores {threads:.1f} of {cores} ({rungs.kind}).",
     f"Drawing {draw_gain[-1]:.0f} times faster made the program {program_gain[-1]:.0f} times "
-    f"faster, of {wall:.0f} at most: {share:.2%} of it was drawing, {fit:.2%} by the fit.",
+    f"faster, of {wall:.0f} at most ({program.kind}; the fitted share is {fit:.2%}).",
     f"One core is {core_to_lane:.0f} times as fast as one lane of an H100 (model), which wins "
     f"from {meets:,.0f} pixels on at best; saxpy from NumPy arrays runs there at {ratio:.2f} times "
     f"this CPU's speed ({on_gpu.kind}).",

@@ -52,7 +52,7 @@ class Quantity:
         }
         if len(kinds) > 1:
             return "partly modelled" if "modelled" in kinds else "partly replayed"
-        return kinds.pop() if kinds else "measured"
+        return kinds.pop() if kinds else "unsourced"
 
     def __float__(self) -> float:
         return float(self.value)

@@ -64,9 +64,11 @@ def gpu_line(source: Source) -> str:
     names = [f"`{name}`" for name in gpu_experiments(source)]
     if not names:
         return "*GPU:* nothing here needs one."
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    listed = f"{names[0]} runs"
+    if len(names) > 1:
+        listed = f"{', '.join(names[:-1])} and {names[-1]} run"
     return (
-        f"*GPU:* {listed} {'runs' if len(names) == 1 else 'run'} live where there is one (on Colab: *Runtime → Change runtime type →"
+        f"*GPU:* {listed} live where there is one (on Colab: *Runtime → Change runtime type →"
         " T4 GPU*). Elsewhere a recorded run or a model stands in, and each figure says which."
     )
 

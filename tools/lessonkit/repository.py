@@ -8,7 +8,7 @@ from pathlib import Path
 
 FORM = re.compile(r"https://github\.com/([A-Za-z0-9][A-Za-z0-9-]{0,38})/([A-Za-z0-9._-]+)")
 LINE = re.compile(r'^(Repository\s*=\s*")[^"]*(")', re.M)
-MENTIONS = ("*.md", "*.cff", "*.yml", ".binder/*", "binder/*")
+MENTIONS = ("*.md", "*.cff", "*.yml")
 
 
 def checked(url: str) -> str:
