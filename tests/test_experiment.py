@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,7 @@ def clean(monkeypatch, tmp_path):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AIINFRA_RECORDED", str(tmp_path / "recorded"))
     monkeypatch.setenv("PYTHONPATH", str(SRC))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # logs of failed lessons stay
     return tmp_path / "recorded"
 
 
@@ -516,6 +518,7 @@ def test_a_broken_experiment_does_not_lose_the_others(course, recorded):
     ]
     assert not result.ok
     assert "hello from the lesson" in result.log.read_text()
+    assert sum(str(result.log) in line for line in lines) == 1
     assert sum("recorded" in line for line in lines) == 3
     first = next(item for item in store.find("first") if item.arguments == {"n": 2})
     assert (first.repeats, first.spread, first.lesson) == (9, 0.5, "01_cpu")
@@ -527,6 +530,7 @@ def test_a_recorded_lesson_replays_clean_and_is_listed_as_current(course, record
     (result,) = record(["01_cpu"], recorded, checkout=course)
     assert result.ok
     assert result.problem is None
+    assert not result.log.parent.exists()
     assert {item.state for item in list_recordings(recorded, course)} == {"current"}
     monkeypatch.setenv("AIINFRA_REPLAY", "1")
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=True)

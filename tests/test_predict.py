@@ -449,7 +449,12 @@ def test_record_mode_also_writes_the_reference(
 
 
 @pytest.mark.usefixtures("no_reference")
-def test_missing_number_names_the_lesson_that_measures_it(store: Progress) -> None:
+def test_missing_number_names_the_lesson_that_measures_it(
+    store: Progress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = tmp_path / "ledger.toml"
+    names.write_text('[triad_bandwidth]\nlesson = "03_memory_bandwidth"\nmeaning = "a sample"\n')
+    monkeypatch.setattr(ledger, "NAMES_FILE", names)
     with pytest.raises(LedgerError, match="run lesson 03_memory_bandwidth first"):
         ledger.get("triad_bandwidth", store=store)
     with pytest.raises(LedgerError, match=r"lessons measure: .*triad_bandwidth"):

@@ -546,13 +546,14 @@ def gpu_saxpy(sizes):
     return Table.from_rows(rows, {"seconds": "s"})
 
 
-sizes = [4**k for k in range(3, 13)]
-vectors = cpu_saxpy(sizes)
+vectors = cpu_saxpy([4**k for k in range(3, 13)])
+sizes = vectors["elements"]
 trips = gpu_saxpy(sizes)
+places = {place: trips.table.where(place=place) for place in dict.fromkeys(trips["place"])}
 sweep(
     [Series("CPU", sizes, vectors["seconds"], "cpu", source=vectors.source)]
-    + [Series(f"GPU, {place}", sizes, trips.table.where(place=place)["seconds"], "gpu",
-              source=trips.source) for place in dict.fromkeys(trips["place"])],
+    + [Series(f"GPU, {place}", times["elements"], times["seconds"], "gpu", source=trips.source)
+       for place, times in places.items()],
     x=("elements in each vector", ""),
     y=("time", "s"),
     title="Where the vectors live decides the race, not who computes",

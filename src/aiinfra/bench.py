@@ -1,7 +1,8 @@
 """Performance as ratios measured in one run: ``make bench``.
 
 Each case runs two ways of doing the same thing in turns, so that a machine that slows down slows
-both; the ratio of each pair is one sample. Nothing here passes or fails.
+both; the ratio of each pair is one sample. A case on all cores still depends on what else runs: it
+loses more than a case on one core, so the load is printed first. Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -108,8 +109,19 @@ def cases() -> Iterator[Ratio]:
     yield importing()
 
 
+def load() -> str:
+    """Say how busy the machine was in the last minute, before the first case."""
+    import psutil
+
+    return (
+        f"Load average {significant(psutil.getloadavg()[0], 2)} on {psutil.cpu_count()} cores: "
+        "other programs make the cases on all cores slower."
+    )
+
+
 def run(json_path: Path | None = None) -> list[Ratio]:
     """Print each ratio as it is measured and save all of them as JSON where a path is given."""
+    print(load(), flush=True)
     results = []
     for ratio in cases():
         print(ratio, flush=True)

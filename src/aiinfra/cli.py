@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import aiinfra
 from aiinfra.units import format_quantity
+
+if TYPE_CHECKING:
+    from aiinfra.measure.record import RecordingState
 
 BAD_INPUT = 2
 
@@ -128,10 +129,18 @@ def run_recordings(options: argparse.Namespace) -> int:
     if not states:
         print("No recordings and no experiments yet: aiinfra record LESSON makes the first.")
         return 0
-    rows = [("LESSON", "EXPERIMENT", "STATE", "DEVICE", "DATE", "SIZE")]
+    rows = [("LESSON", "EXPERIMENT", "ARGUMENTS", "STATE", "DEVICE", "DATE", "SIZE")]
     for item in states:
         size = format_quantity(item.size, "B") if item.size else ""
-        rows.append((item.lesson, item.experiment, item.state, item.device, item.date, size))
+        told = (
+            item.lesson,
+            item.experiment,
+            tell_apart(item, states),
+            item.state,
+            item.device,
+            item.date,
+        )
+        rows.append((*told, size))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
@@ -140,12 +149,39 @@ def run_recordings(options: argparse.Namespace) -> int:
     return 0
 
 
+def tell_apart(item: RecordingState, states: Sequence[RecordingState]) -> str:
+    """Name the arguments in which a recording differs from others of its experiment and device."""
+    same = (item.experiment, item.device)
+    others = [other.arguments for other in states if (other.experiment, other.device) == same]
+    return ", ".join(
+        f"{name}={value!r}"
+        for name, value in item.arguments.items()
+        if any(other.get(name) != value for other in others)
+    )
+
+
 def run_bench(options: argparse.Namespace) -> int:
-    """Run the benchmark; its exit code where it gives one."""
-    if importlib.util.find_spec("aiinfra.bench") is None:
-        raise UsageError("this version of the course has no benchmark yet")
-    result = importlib.import_module("aiinfra.bench").run(options.json)
-    return result if isinstance(result, int) else 0
+    """Run the benchmark."""
+    from aiinfra.bench import run
+
+    if options.json:
+        check_file(options.json)
+    run(options.json)
+    return 0
+
+
+def check_file(path: Path) -> None:
+    """Raise ``UsageError`` where a file cannot be written, before any work is done for it."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        problem = "it is a folder"
+    elif not folder.is_dir():
+        problem = f"there is no folder {folder}"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        problem = "you may not write there"
+    else:
+        return
+    raise UsageError(f"cannot write {path}: {problem}; name a file in a folder of yours")
 
 
 def run_progress(options: argparse.Namespace) -> int:
@@ -155,9 +191,11 @@ def run_progress(options: argparse.Namespace) -> int:
     store = open_progress()
     try:
         if options.export:
+            check_file(options.export)
             store.export(options.export)
             print(f"Your progress is exported to {options.export}.")
         elif options.source:
+            check_export(options.source)
             if not store.import_from(options.source):
                 return 1
             print(f"{options.source} is merged into {store.path}.")
@@ -173,6 +211,21 @@ def run_progress(options: argparse.Namespace) -> int:
     except ProgressError as problem:
         raise UsageError(problem) from None
     return 0
+
+
+def check_export(path: Path) -> None:
+    """Raise ``UsageError`` for a file that ``aiinfra progress --export`` has not written."""
+    from aiinfra.teach.progress import DamagedError, parse
+
+    try:
+        parse(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise UsageError(f"cannot read {path}: {problem.strerror}") from None
+    except (UnicodeDecodeError, DamagedError):
+        raise UsageError(
+            f"{path} is not an exported progress file; "
+            "aiinfra progress --export FILE writes one on the other machine"
+        ) from None
 
 
 def print_progress(as_json: bool) -> None:

@@ -7,8 +7,8 @@ or broken.
 from __future__ import annotations
 
 import importlib.util
-import os
 import platform
+import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable
@@ -30,20 +30,24 @@ KINDS = {
     "links": "shaped network links",
     "disk": "reading and writing files",
 }
-NEEDED = ("numpy", "numba", "matplotlib", "ipywidgets", "psutil")
-# Module, distribution, what it is for, the command that brings it.
+# Package, what it is for, the extra that brings it.
 WANTED = (
-    ("jupyterlab", "jupyterlab", "opening the notebooks here", "pip install 'aiinfra[lab]'"),
-    ("torch", "torch", "the training and serving lessons", "pip install 'aiinfra[torch]'"),
+    ("jupyterlab", "opening the notebooks here", "lab"),
+    ("torch", "the training and serving lessons", "torch"),
 )
-FIRST_CUDA13_DRIVER = 580
+INSTALL = re.compile(r'pip install (-e )?"[^"]+"')
+NO_EXPERIMENTS = "no experiments yet"
 COMPILERS = ("cc", "gcc", "clang", "cl")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of experiment: ``mode`` is "live", "replayed" or "modelled"."""
+    """One kind of experiment, and in ``mode`` what becomes of it here.
+
+    "live", "replayed: 2 of 3 recorded", "modelled", "no experiments yet", or "replayed or modelled"
+    where the lessons are not beside the package and cannot be counted.
+    """
 
     name: str
     what: str
@@ -77,7 +81,7 @@ class Report:
 
     def __str__(self) -> str:
         missing = [(item.name, f"{item.purpose}: {item.command}") for item in self.missing]
-        kinds = [(kind.name, f"{kind.mode}: {kind.what}{_because(kind)}") for kind in self.kinds]
+        kinds = [(kind.name, f"{kind.mode} ({kind.what}){_because(kind)}") for kind in self.kinds]
         blocks = [
             block("This machine", self.machine),
             block("What runs here", kinds),
@@ -100,25 +104,29 @@ def examine() -> Report:
 
 def examine_kinds() -> list[Kind]:
     """Say of each kind of experiment whether it runs live, and if not, why."""
-    from aiinfra.measure.needs import why_not_live
-
-    needs = experiments_by_need()
-    found = []
-    for name, what in KINDS.items():
-        reason = "AIINFRA_REPLAY asks for replays" if replay_asked() else why_not_live(name)
-        mode = "live" if reason is None else stand_in(needs.get(name, []))
-        note = " (no recording of it yet)" if mode == "modelled" else ""
-        found.append(Kind(name, what, mode, f"{reason}{note}" if reason else ""))
-    return found
+    by_need = experiments_by_need()
+    return [
+        examine_kind(name, what, None if by_need is None else by_need.get(name, []))
+        for name, what in KINDS.items()
+    ]
 
 
-def replay_asked() -> bool:
-    """Tell whether the environment forces replays."""
-    return os.environ.get("AIINFRA_REPLAY", "0") not in ("", "0")
+def examine_kind(name: str, what: str, experiments: list[str] | None) -> Kind:
+    """Say whether these experiments, ``None`` where nobody can tell which, run live here."""
+    from aiinfra.measure.needs import why_replayed
+
+    if experiments == []:
+        return Kind(name, what, NO_EXPERIMENTS, "")
+    reason = why_replayed(name)
+    if reason is None:
+        return Kind(name, what, "live", "")
+    mode = "replayed or modelled" if experiments is None else stand_in(experiments)
+    note = " (no recording of it yet)" if mode == "modelled" else ""
+    return Kind(name, what, mode, f"{reason}{note}")
 
 
-def experiments_by_need() -> dict[str, list[str]]:
-    """Return the names of the course's experiments by what they need; empty outside a checkout."""
+def experiments_by_need() -> dict[str, list[str]] | None:
+    """Return the course's experiments by what they need; ``None`` outside a checkout."""
     from aiinfra.measure.record import LessonError, find_checkout, lesson_files
     from aiinfra.measure.source_hash import experiments_in
 
@@ -126,7 +134,7 @@ def experiments_by_need() -> dict[str, list[str]]:
     try:
         files = lesson_files(find_checkout())
     except LessonError:
-        return needs
+        return None
     for path in files:
         try:
             experiments = experiments_in(path)
@@ -138,19 +146,23 @@ def experiments_by_need() -> dict[str, list[str]]:
 
 
 def stand_in(experiments: list[str]) -> str:
-    """Return what stands in for experiments that cannot run: recordings, or else the model."""
+    """Return what stands in for experiments that do not run: recordings, or else the model."""
     from aiinfra.facts.recordings import recorded_folder
 
     recorded = {path.name.partition("--")[0] for path in recorded_folder().glob("*/*--*.json")}
-    without = [name for name in experiments if name not in recorded]
-    return "modelled" if experiments and len(without) == len(experiments) else "replayed"
+    found = sum(name in recorded for name in experiments)
+    if not experiments:
+        return NO_EXPERIMENTS
+    return f"replayed: {found} of {len(experiments)} recorded" if found else "modelled"
 
 
 def find_missing(machine: Machine) -> list[Missing]:
     """Return what is missing on this machine, what is needed first."""
+    from aiinfra.measure.needs import distributions, install_command
+
     found = [
         Missing(name, "no lesson runs without it", f"pip install {name}", needed=True)
-        for name in NEEDED
+        for name in distributions()
         if not installed(name)
     ]
     memory = machine.memory_usable
@@ -159,8 +171,8 @@ def find_missing(machine: Machine) -> list[Missing]:
         purpose = f"only {format_binary(memory)} may be used here"
         found.append(Missing(size, purpose, "open the course on Colab or Binder", needed=True))
     found += [
-        Missing(name, purpose, command)
-        for name, _, purpose, command in WANTED
+        Missing(name, purpose, install_command(extra))
+        for name, purpose, extra in WANTED
         if not installed(name)
     ]
     return found + missing_for_gpu(machine) + missing_programs()
@@ -170,9 +182,9 @@ def missing_for_gpu(machine: Machine) -> list[Missing]:
     """Return the packages that the GPU of this machine asks for; none without a GPU."""
     if not machine.gpus:
         return []
-    driver = machine.gpus[0].driver.partition(".")[0]
-    new = driver.isdigit() and int(driver) >= FIRST_CUDA13_DRIVER
-    command = f"pip install 'aiinfra[{'cuda13' if new else 'cuda12'}]'"
+    from aiinfra.measure.needs import cuda_extra, install_command
+
+    command = install_command(cuda_extra(machine))
     return [
         Missing(name, "running GPU kernels", command)
         for name, module in (("numba-cuda", "numba_cuda"), ("cupy", "cupy"))
@@ -199,20 +211,24 @@ def first_program(names: Iterable[str], which: Callable[[str], str | None] = shu
     return next((name for name in names if which(name)), "")
 
 
-def installed(module: str) -> bool:
-    """Tell whether a module can be found, without importing it."""
+def installed(name: str) -> bool:
+    """Tell whether a distribution or a module of this name is here, without importing it."""
     try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+        version(name)
+    except PackageNotFoundError:
+        try:
+            return importlib.util.find_spec(name) is not None
+        except (ImportError, ValueError):
+            return False
+    return True
 
 
 def packages() -> str:
     """Name the packages that are here with their versions."""
-    names = [*NEEDED, *(distribution for _, distribution, _, _ in WANTED)]
-    names += ["numba-cuda", "cupy-cuda12x", "cupy-cuda13x"]
+    from aiinfra.measure.needs import distributions
+
     found = []
-    for name in names:
+    for name in dict.fromkeys(distributions("lab", "torch", "cuda12", "cuda13")):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -227,7 +243,8 @@ def verdict(kinds: Iterable[Kind], missing: Iterable[Missing]) -> str:
         return f"Not ready: {needed[0].name} is missing; mend it with: {needed[0].command}"
     names: dict[str, list[str]] = {}
     for kind in kinds:
-        names.setdefault(kind.mode, []).append(kind.name)
+        if kind.mode != NO_EXPERIMENTS:
+            names.setdefault(kind.mode, []).append(kind.name)
     modes = [f"{listed(found)} {mode}" for mode, found in names.items()]
     return f"Ready: the lessons can be followed here, with {'; '.join(modes)}."
 
@@ -238,15 +255,18 @@ def listed(names: list[str]) -> str:
 
 
 def block(title: str, rows: Iterable[tuple[str, str]]) -> str:
-    """Write a titled block of labelled lines, wrapped beside their labels."""
+    """Write a titled block of labelled lines, wrapped beside their labels; commands stay whole."""
     rows = list(rows)
     margin = max(len(label) for label, _ in rows) + 4
     lines = [title, "-" * len(title)]
     for label, text in rows:
-        wrapped = textwrap.wrap(text, WIDTH - margin, break_on_hyphens=False) or [""]
+        glued = INSTALL.sub(lambda command: command[0].replace(" ", "\u00a0"), text)
+        wrapped = textwrap.wrap(
+            glued, WIDTH - margin, break_on_hyphens=False, break_long_words=False
+        ) or [""]
         lines.append(f"  {label}".ljust(margin) + wrapped[0])
         lines += [" " * margin + line for line in wrapped[1:]]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(line.rstrip().replace("\u00a0", " ") for line in lines)
 
 
 def _because(kind: Kind) -> str:

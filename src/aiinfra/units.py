@@ -12,7 +12,6 @@ import re
 KILO, MEGA, GIGA, TERA, PETA, EXA = 1e3, 1e6, 1e9, 1e12, 1e15, 1e18
 MILLI, MICRO, NANO, PICO = 1e-3, 1e-6, 1e-9, 1e-12
 KIB, MIB, GIB, TIB = 2.0**10, 2.0**20, 2.0**30, 2.0**40
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 SI_PREFIXES: dict[str, float] = {
     "p": PICO, "n": NANO, "µ": MICRO, "m": MILLI, "": 1.0,

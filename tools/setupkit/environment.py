@@ -250,6 +250,6 @@ def set_up(place: Place, extras: set[str]) -> None:
     if build == "cuda":
         print(
             f"NVIDIA GPU found: `.venv/bin/python -m pip install -e '.[{gpu_extra()}]'` lets the "
-            "GPU experiments run live; without it they replay recorded runs.",
+            "GPU experiments run live; without it they replay recorded runs or show a model.",
             flush=True,
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -89,9 +88,7 @@ class Experiment(Generic[P]):
 
     def why_not_live(self) -> str | None:
         """Return why a call would not run live here, or ``None`` when it would."""
-        if os.environ.get("AIINFRA_REPLAY", "0") not in ("", "0"):
-            return "AIINFRA_REPLAY asks for replays"
-        return need.why_not_live(self.needs)
+        return need.why_replayed(self.needs)
 
     def available(self) -> bool:
         """Say whether a call runs live here."""

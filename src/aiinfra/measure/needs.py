@@ -6,7 +6,9 @@ import functools
 import importlib.util
 import os
 import platform
+import re
 import shutil
+from importlib.metadata import PackageNotFoundError, metadata, requires
 
 from aiinfra.measure.machine import Machine, probe
 from aiinfra.measure.readings import run_command
@@ -14,6 +16,8 @@ from aiinfra.units import GIGA, format_quantity
 
 NEEDS = ("cpu", "gpu", "ranks", "links", "disk")
 DISK_BYTES = 1 * GIGA
+FIRST_CUDA13_DRIVER = 580
+REQUIREMENT = re.compile(r"""([\w.-]+)(?:.*;.*\bextra *== *["']([\w-]+))?""")
 HOW_TO_RUN_LIVE = {
     "cpu": "unset AIINFRA_REPLAY and run it again",
     "gpu": "open the lesson on a GPU, e.g. Colab with a T4",
@@ -21,6 +25,16 @@ HOW_TO_RUN_LIVE = {
     "links": "open the lesson on Linux with the right to create network namespaces",
     "disk": "open the lesson on a machine with more than 1 GB of free disk space",
 }
+
+
+def why_replayed(needs: str) -> str | None:
+    """Return why experiments with these needs do not run live now, or ``None`` when they do.
+
+    Either ``AIINFRA_REPLAY`` asks for replays, or the machine lacks something.
+    """
+    if os.environ.get("AIINFRA_REPLAY", "0") not in ("", "0"):
+        return "AIINFRA_REPLAY asks for replays"
+    return why_not_live(needs)
 
 
 @functools.lru_cache
@@ -46,7 +60,7 @@ def gpu(machine: Machine) -> str | None:
     if gpu_clock() is None:
         return (
             f"{machine.gpus[0].name} is here, but neither numba.cuda nor CuPy can use it; "
-            "pip install 'aiinfra[cuda12]' or 'aiinfra[cuda13]', whichever fits the driver"
+            f"{install_command(cuda_extra(machine))}"
         )
     return None
 
@@ -54,7 +68,7 @@ def gpu(machine: Machine) -> str | None:
 def ranks(machine: Machine) -> str | None:
     """Two processes that talk through torch.distributed, a core each."""
     if importlib.util.find_spec("torch") is None:
-        return "torch is not installed; pip install 'aiinfra[torch]'"
+        return f"torch is not installed; {install_command('torch')}"
     if machine.cores_usable < 2:
         return "only one core is usable here, and two ranks need one each"
     return None
@@ -82,3 +96,45 @@ def disk(machine: Machine) -> str | None:
     if free <= DISK_BYTES:
         return f"only {format_quantity(free, 'B')} of disk space are free, and 1 GB is needed"
     return None
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs the course with an extra, such as "torch".
+
+    The course is on no package index: it comes from the repository that its metadata names. A
+    checkout that is not installed has no metadata, and installs itself.
+    """
+    address = repository()
+    if not address:
+        return f'pip install -e ".[{extra}]"'
+    return f'pip install "aiinfra[{extra}] @ git+{address}"'
+
+
+def repository() -> str:
+    """Return the address of the repository that the installed package names, else an empty text."""
+    try:
+        urls: list[str] = metadata("aiinfra").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    addresses = {label: address for label, _, address in (url.partition(", ") for url in urls)}
+    return addresses.get("Repository", "")
+
+
+def distributions(*extras: str) -> list[str]:
+    """Return the distributions that the course requires, and those of these extras.
+
+    They are read from the installed package; without one it is the package itself that is missing.
+    """
+    try:
+        lines = requires("aiinfra") or []
+    except PackageNotFoundError:
+        return ["aiinfra"]
+    matches = [match for line in lines if (match := REQUIREMENT.match(line))]
+    return [match[1] for match in matches if match[2] is None or match[2] in extras]
+
+
+def cuda_extra(machine: Machine) -> str:
+    """Return the extra whose CUDA the driver can run; the older one where that is unknown."""
+    driver = machine.gpus[0].driver.partition(".")[0] if machine.gpus else ""
+    new = driver.isdigit() and int(driver) >= FIRST_CUDA13_DRIVER
+    return "cuda13" if new else "cuda12"

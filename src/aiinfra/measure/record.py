@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aiinfra.facts.recordings import RecordingError, load, recorded_folder
 from aiinfra.measure.source_hash import ambiguous_names, experiments_in, hash_in_file
@@ -41,6 +43,7 @@ class Failure:
 class RecordedLesson:
     """What recording one lesson gave: files written, what failed, the log of the run.
 
+    The log is there for as long as something failed; where all went well it is removed.
     ``problem`` is one sentence when the lesson as a whole did not finish well, else ``None``.
     """
 
@@ -72,6 +75,7 @@ class RecordingState:
     date: str = ""
     size: int = 0
     path: Path | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_checkout(checkout: Path | None = None) -> Path:
@@ -118,19 +122,36 @@ def record(
 
     ``folder`` defaults to the package's recorded runs; ``timeout`` is in seconds a lesson; ``say``
     gets one line for each lesson, recording and failure. A lesson that fails, hangs or is killed
-    keeps the recordings that it had written. The learner's own progress is not touched.
+    keeps the recordings that it had written. The learner's own progress is not touched. Raises
+    ``OSError`` in plain words when ``folder`` cannot be written.
     """
     base = find_checkout(checkout)
+    files = find_lessons(lessons, base)
     target = (folder or recorded_folder()).resolve()
+    check_folder(target)
     logs = Path(tempfile.mkdtemp(prefix="aiinfra-record-"))
-    done = []
-    for path in find_lessons(lessons, base):
-        result = record_lesson(path, target, logs, base, timeout)
-        if say:
-            for line in report_lines(result):
-                say(line)
-        done.append(result)
+    done: list[RecordedLesson] = []
+    try:
+        for path in files:
+            done.append(record_lesson(path, target, logs, base, timeout))
+            if say:
+                for line in report_lines(done[-1]):
+                    say(line)
+    finally:
+        if all(item.ok for item in done):
+            shutil.rmtree(logs, ignore_errors=True)
     return done
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder and try to write in it; raise ``OSError`` with one sentence if that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as problem:
+        raise OSError(
+            f"cannot write recordings in {folder}: {problem.strerror}; name a folder of yours"
+        ) from None
 
 
 def record_lesson(
@@ -215,6 +236,8 @@ def report_lines(result: RecordedLesson) -> list[str]:
     lines += [f"{result.lesson}: {item.name} failed: {item.error}" for item in result.failures]
     if result.problem:
         lines.append(f"{result.lesson}: {result.problem}")
+    elif result.failures:
+        lines.append(f"{result.lesson}: the log is {result.log}")
     return lines or [f"{result.lesson}: nothing to record"]
 
 
@@ -270,4 +293,6 @@ def state_of(path: Path, experiments: dict[str, Path]) -> RecordingState:
         state = "current"
     else:
         state = "stale: code changed"
-    return RecordingState(item.experiment, item.lesson, state, item.device, item.date, size, path)
+    return RecordingState(
+        item.experiment, item.lesson, state, item.device, item.date, size, path, item.arguments
+    )

@@ -17,10 +17,9 @@ from typing import Any
 
 from aiinfra.facts.recordings import Recording, save
 from aiinfra.measure.machine import Machine, probe
+from aiinfra.measure.needs import distributions
 from aiinfra.measure.source_hash import hash_function
 from aiinfra.results import Table
-
-PACKAGES = ("aiinfra", "numpy", "numba", "numba-cuda", "cupy-cuda12x", "cupy-cuda13x", "torch")
 
 
 def folder() -> Path | None:
@@ -87,11 +86,11 @@ def describe_host(machine: Machine) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that run kernels."""
+    """Return the versions of Python, the course and what it requires, as far as they are here."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": probe().python}
-    for package in PACKAGES:
+    for package in ("aiinfra", *distributions("torch", "cuda12", "cuda13")):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

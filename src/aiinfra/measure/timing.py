@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiinfra.measure.machine import probe
+from aiinfra.measure.needs import cuda_extra, install_command
 from aiinfra.results import Quantity
 
 TICKS_PER_SAMPLE = 100
@@ -198,7 +199,7 @@ def choose_clock(device: str) -> Clock:
     if found is None:
         raise RuntimeError(
             "no GPU can be timed here: install numba-cuda or CuPy on a machine with an NVIDIA GPU "
-            "(pip install 'aiinfra[cuda12]'), or time with device=\"cpu\""
+            f'({install_command(cuda_extra(probe()))}), or time with device="cpu"'
         )
     return found
 

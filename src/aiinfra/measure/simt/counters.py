@@ -1,8 +1,8 @@
 """Count as the hardware counts: sectors of global requests, wavefronts of shared requests.
 
-Sources: CUDA C++ Programming Guide, "Global Memory" and "Shared Memory" of compute capability 5.x to 9.0
-(https://docs.nvidia.com/cuda/cuda-c-programming-guide/, compute capabilities); Nsight Compute documentation,
-"Memory Tables" (sectors, wavefronts).
+Sources: CUDA C++ Programming Guide, "Global Memory" and "Shared Memory" of compute capability 5.x
+to 9.0 (https://docs.nvidia.com/cuda/cuda-c-programming-guide/, compute capabilities); Nsight
+Compute documentation, "Memory Tables" (sectors, wavefronts).
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ def sectors_and_addresses(rows: Array) -> tuple[Array, Array]:
 def wavefronts(rows: Array, itemsize: int) -> tuple[Array, Array]:
     """Wavefronts that each warp's shared request takes, and the least its width allows.
 
-    A wavefront reads one 4-byte word from each of 32 banks; lanes that read the same word share it (broadcast), so a
-    request takes as many wavefronts as the busiest bank has distinct words. Elements of 8 bytes are served half a
-    warp at a time and of 16 bytes a quarter: these parts are requests of their own, and their first wavefront is no
-    conflict. Elements below 4 bytes share a word. Source: see the module.
+    A wavefront reads one 4-byte word from each of 32 banks; lanes that read the same word share
+    it (broadcast), so a request takes as many wavefronts as the busiest bank has distinct words.
+    Elements of 8 bytes are served half a warp at a time and of 16 bytes a quarter: these parts
+    are requests of their own, and their first wavefront is no conflict. Elements below 4 bytes
+    share a word. Source: see the module.
     """
     width = max(BANK_BYTES, itemsize)
     group = BANKS * BANK_BYTES // width
@@ -58,7 +59,7 @@ def wavefronts(rows: Array, itemsize: int) -> tuple[Array, Array]:
 
 
 def contention(rows: Array) -> Array:
-    """How many lanes of each warp meet at its most wanted address: the turns that an atomic takes."""
+    """How many lanes of each warp meet at its most wanted address: the turns of an atomic."""
     ordered = np.sort(rows, axis=1)
     run = np.cumsum(_firsts(ordered), axis=1) - 1
     keys = np.arange(len(rows))[:, None] * WARP + run

@@ -1,4 +1,4 @@
-"""What can go wrong before or while a kernel runs; every message names the construct and the line."""
+"""What can go wrong before or while a kernel runs; messages name the construct and the line."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ class KernelError(Exception):
     """The kernel cannot be run, or cannot go on."""
 
 
-class SourceMissing(KernelError):
+class SourceMissingError(KernelError):
     """The interpreter reads source text, and there is none for this function."""
 
 
-class Unsupported(KernelError):
+class UnsupportedError(KernelError):
     """A construct that the interpreter does not know."""
 
 
-class StepLimit(KernelError):
+class StepLimitError(KernelError):
     """The kernel ran for so many steps that it probably never ends."""
 
 
-def unsupported(kernel: str, node: ast.AST, construct: str, mend: str = "") -> Unsupported:
+def unsupported(kernel: str, node: ast.AST, construct: str, mend: str = "") -> UnsupportedError:
     """The error for ``construct`` at ``node``, with what to write instead."""
     line = getattr(node, "lineno", 0)
-    return Unsupported(
+    return UnsupportedError(
         f"{kernel}, line {line}: {construct} is not supported in a kernel here"
         + (f"; {mend}" if mend else "")
     )

@@ -73,14 +73,14 @@ class Chunk:
         self.first = first
 
     @cached_property
-    def thread_index(self) -> tuple[Array, ...]:
+    def thread_index(self) -> tuple[Array, Array, Array]:
         """threadIdx.x, .y, .z of each lane."""
-        return _coordinates(self.thread, self.block)
+        return coordinates(self.thread, self.block)
 
     @cached_property
-    def block_index(self) -> tuple[Array, ...]:
+    def block_index(self) -> tuple[Array, Array, Array]:
         """blockIdx.x, .y, .z of each lane."""
-        return _coordinates(self.block_linear, self.grid)
+        return coordinates(self.block_linear, self.grid)
 
     @cached_property
     def lane_of_slot(self) -> Array:
@@ -98,18 +98,11 @@ class Chunk:
     def name_of(self, thread_id: int) -> tuple[Dim, Dim]:
         """(blockIdx, threadIdx) of a padded thread number of the grid."""
         block, thread = divmod(int(thread_id), self.span)
-        return _one(block, self.grid), _one(thread, self.block)
+        return coordinates(block, self.grid), coordinates(thread, self.block)
 
 
-def _coordinates(linear: Array, extent: Dim) -> tuple[Array, ...]:
-    return (
-        linear % extent[0],
-        linear // extent[0] % extent[1],
-        linear // (extent[0] * extent[1]),
-    )
-
-
-def _one(linear: int, extent: Dim) -> Dim:
+def coordinates(linear: Any, extent: Dim) -> tuple[Any, Any, Any]:
+    """x, y, z of a linear index, x fastest."""
     return (
         linear % extent[0],
         linear // extent[0] % extent[1],

@@ -92,7 +92,9 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
 def global_view(name: str, array: Array, space: str = "global") -> tuple[View, Array]:
     """The view of an argument, and the array that holds its elements (a copy if it has gaps)."""
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"array {name} has dtype {array.dtype}; a kernel takes numbers and booleans")
+        raise TypeError(
+            f"array {name} has dtype {array.dtype}; a kernel takes numbers and booleans"
+        )
     held = array
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         held = np.ascontiguousarray(array)

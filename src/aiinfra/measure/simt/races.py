@@ -1,7 +1,8 @@
-"""Find races: two threads at one address, one of them writing, and nothing in between that orders them.
+"""Find races: two threads at one address, one of them writing, nothing between to order them.
 
-Threads of a block are ordered by ``syncthreads``, threads of a warp also by ``syncwarp``, threads of different blocks
-by nothing within a launch. Two atomics do not race. An atomic and a plain access do.
+Threads of a block are ordered by ``syncthreads``, threads of a warp also by ``syncwarp``, threads
+of different blocks by nothing within a launch. Two atomics do not race. An atomic and a plain
+access do.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from aiinfra.measure.simt.memory import History, Memory
 class Conflict:
     """Lanes in conflict, and whom with."""
 
-    def __init__(self, kind: str, cells: Array, threads: Array, others: Array, lines: Array) -> None:
+    def __init__(
+        self, kind: str, cells: Array, threads: Array, others: Array, lines: Array
+    ) -> None:
         self.kind, self.cells, self.threads = kind, cells, threads
         self.others, self.lines = others, lines
 
@@ -41,7 +44,13 @@ def visit(
 
 class _Past:
     def __init__(
-        self, history: History, chunk: Chunk, cells: Array, lanes: Array, threads: Array, shared: bool
+        self,
+        history: History,
+        chunk: Chunk,
+        cells: Array,
+        lanes: Array,
+        threads: Array,
+        shared: bool,
     ) -> None:
         self.history, self.chunk, self.cells = history, chunk, cells
         self.threads, self.shared = threads, shared

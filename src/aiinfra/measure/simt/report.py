@@ -3,73 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from functools import cached_property
 
-Place = int | tuple[int, ...]
-
-
-class OutOfBounds(NamedTuple):
-    """An access beyond an array: a load gave 0, a store was dropped."""
-
-    array: str
-    index: Place
-    block: Place
-    thread: Place
-    line: int
-    action: str
-
-
-class Uninitialised(NamedTuple):
-    """A load from shared memory that no thread had written."""
-
-    array: str
-    index: Place
-    block: Place
-    thread: Place
-    line: int
-
-
-class Race(NamedTuple):
-    """Two threads at one address, one of them writing, with no barrier between."""
-
-    array: str
-    index: int
-    kind: str
-    block: Place
-    thread: Place
-    line: int
-    other_block: Place
-    other_thread: Place
-    other_line: int
-    space: str
-
-
-class DivergentBarrier(NamedTuple):
-    """A barrier that only part of a block reached; the rest took another way or had returned."""
-
-    line: int
-    block: Place
-    arrived: int
-    expected: int
-    exited: int
-
-
-class Access(NamedTuple):
-    """One request of one warp; addresses are byte offsets from the start of the array, one per lane."""
-
-    array: str
-    space: str
-    action: str
-    line: int
-    column: int
-    block: Place
-    warp: int
-    lanes: tuple[int, ...]
-    addresses: tuple[int, ...]
-    itemsize: int
-    sectors: int
-    wavefronts: int
+from aiinfra.measure.simt.findings import (
+    Access,
+    DivergentBarrier,
+    OutOfBounds,
+    Place,
+    Race,
+    Uninitialised,
+)
+from aiinfra.measure.simt.table import Batch, rows
 
 
 @dataclass(frozen=True)
@@ -109,8 +54,9 @@ class Branch:
 class Report:
     """Traffic and findings of a launch. Sums over sites; bytes in B, a sector is 32 B.
 
-    ``bytes_useful`` counts each address once per request; ``bytes_moved`` is sectors x 32 B. Findings are kept up to
-    a limit; ``found`` has their full numbers. ``accesses`` keeps the first requests, ``accesses_dropped`` the rest.
+    ``bytes_useful`` counts each address once per request; ``bytes_moved`` is sectors x 32 B.
+    Findings are kept up to a limit; ``found`` has their full numbers. ``accesses`` keeps the
+    first requests, ``accesses_dropped`` the rest.
     """
 
     grid: Place
@@ -121,7 +67,7 @@ class Report:
     races: list[Race]
     divergent_barriers: list[DivergentBarrier]
     uninitialised: list[Uninitialised]
-    accesses: list[Access]
+    batches: tuple[Batch, ...] = field(repr=False)
     accesses_dropped: int
     found: dict[str, int]
     barriers: int
@@ -130,6 +76,11 @@ class Report:
 
     def _sites(self, space: str, *actions: str) -> Iterator[Site]:
         return (s for s in self.sites if s.space == space and s.action in actions)
+
+    @cached_property
+    def accesses(self) -> list[Access]:
+        """A row for each request of a warp, in the order of execution."""
+        return [row for batch in self.batches for row in rows(batch)]
 
     @property
     def requests(self) -> int:
@@ -203,7 +154,7 @@ class Report:
 
     @property
     def bank_conflicts(self) -> int:
-        """Shared wavefronts beyond the first of each request (8-byte elements: of each half warp)."""
+        """Shared wavefronts beyond the first of each request (8-byte elements: each half warp)."""
         return sum(s.conflicts for s in self._sites("shared", "load", "store"))
 
     @property

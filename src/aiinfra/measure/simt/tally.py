@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from aiinfra.measure.simt.counters import by_warp, contention, sectors_and_addresses, wavefronts
-from aiinfra.measure.simt.layout import WARP, Array, Chunk, Dim, Lanes
+from aiinfra.measure.simt.findings import Place, place
+from aiinfra.measure.simt.layout import Array, Chunk, Dim, Lanes
 from aiinfra.measure.simt.memory import Memory
-from aiinfra.measure.simt.report import Place
+from aiinfra.measure.simt.table import Batch
 
 MOST_FINDINGS = 1000
 MOST_REQUESTS = 65536
 
 SUMS = ("lanes", "requests", "sectors", "bytes_useful", "wavefronts", "conflicts", "turns")
-
-
-class Batch(NamedTuple):
-    """The requests of one instruction of one chunk, a row a warp; -1 is a lane that takes no part."""
-
-    memory: Memory
-    action: str
-    line: int
-    column: int
-    chunk: Chunk
-    warps: Array
-    addresses: Array
-    sectors: Array
-    wavefronts: Array
 
 
 @dataclass
@@ -102,7 +89,9 @@ class Tally:
             turns = contention(rows)
             sums["turns"] += int(turns.sum())
             sums["most_turns"] = max(sums["most_turns"], int(turns.max(initial=0)))
-        self._keep(Batch(memory, action, line, column, chunk, present, rows, sectors, fronts))
+        site = (memory.name, memory.space, action, line, column, memory.itemsize)
+        home = (chunk.grid, self.rank_grid, chunk.first, chunk.warps_per_block)
+        self._keep(Batch(site, home, present, rows, sectors, fronts))
 
     def _sums(self, site: tuple[str, str, str, int, int]) -> dict[str, int]:
         if site not in self.sites:
@@ -117,20 +106,3 @@ class Tally:
         if room:
             short = {name: getattr(batch, name)[:room] for name in Batch._fields[-4:]}
             self.batches.append(batch._replace(**short) if room < requests else batch)
-
-
-def place(linear: Dim, rank: int) -> Place:
-    """A 3-D index in as many dimensions as the launch used; a number in one."""
-    return linear[0] if rank == 1 else linear[:rank]
-
-
-def lanes_of(row: Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Lanes that take part in a row of addresses, and their addresses."""
-    lanes = np.flatnonzero(row >= 0)
-    return tuple(lanes.tolist()), tuple(row[lanes].tolist())
-
-
-def block_and_warp(chunk: Chunk, row: int) -> tuple[Dim, int]:
-    """Which block a row of the chunk's warp matrix belongs to, and its warp within the block."""
-    block, warp = divmod(row, chunk.warps_per_block)
-    return chunk.name_of((chunk.first + block) * chunk.span + warp * WARP)[0], warp

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from aiinfra.measure.simt.findings import OutOfBounds, Race, Uninitialised
 from aiinfra.measure.simt.layout import Array, Chunk, Lanes
 from aiinfra.measure.simt.memory import Memory, View
 from aiinfra.measure.simt.races import Conflict, visit
-from aiinfra.measure.simt.report import OutOfBounds, Race, Uninitialised
 from aiinfra.measure.simt.tally import Tally
 
 
@@ -59,9 +59,7 @@ class Touch:
             where = keys[0] if len(keys) == 1 else keys
             line = getattr(node, "lineno", 0)
             name = view.memory.name
-            self.tally.find(
-                "out_of_bounds", OutOfBounds(name, where, block, thread, line, action)
-            )
+            self.tally.find("out_of_bounds", OutOfBounds(name, where, block, thread, line, action))
 
     def _cells(self, view: View, index: tuple[Any, ...], lanes: Lanes) -> tuple[Array, Array]:
         """Offsets within the array (per block or lane) and cells of the memory, for the lanes."""
@@ -115,7 +113,11 @@ class Touch:
         """Values for every lane (0 where out of bounds or inactive), or a part of the array."""
         right, index = self.locate(view, index, lanes, node, "load")
         if len(index) < view.ndim or any(isinstance(key, slice) for key in index):
-            offset, shape, strides = view.part(index)
+            inside = [
+                key if isinstance(key, slice) else np.clip(key, 0, np.maximum(extent - 1, 0))
+                for key, extent in zip(index, view.shape, strict=False)
+            ]
+            offset, shape, strides = view.part(tuple(inside))
             return replace(view, offset=offset, shape=shape, strides=strides)
         values = np.zeros(self.chunk.size, view.dtype)
         if right is not None:
