@@ -200,7 +200,7 @@ def test_answers_in_other_units_are_caught(text: str, unit: str, measured: float
 
 
 def test_distance_of_another_comparison_is_no_answer() -> None:
-    text = "The model says 3x, 26 times high."
+    text = "The model says 3x, 26x high."
     assert spoilers(lesson_with(new_markdown_cell(text), "x", 26.1)) == []
 
 

@@ -25,7 +25,7 @@ from aiinfra.show.canvas import new_axes
 from aiinfra.show.labels import Labels
 from aiinfra.show.layout import spread_out, text_size, wrap
 from aiinfra.show.style import COLOURS, INK, tint, words_on
-from aiinfra.show.words import distance, ratio_words
+from aiinfra.units import distance, ratio_words
 
 EVERY = pytest.mark.parametrize("name", list(SAMPLES))
 CACHE: dict[str, Any] = {}

@@ -121,3 +121,10 @@ def test_a_spread_has_the_unit_of_its_column():
 )
 def test_a_number_of_mixed_origin_says_so(source, kind):
     assert Quantity(1.0, "x", source).kind == kind
+
+
+def test_a_distance_is_a_factor_and_a_side():
+    assert units.distance(10, 26) == "2.6x low"
+    assert units.distance(1.04, 1) == "1.04x high"
+    assert units.distance(1.0, 1.0) == "within 1 %"
+    assert units.distance(2.6e6, 1) == "2.6 million x high"

@@ -99,6 +99,32 @@ def format_binary(n_bytes: float, digits: int = 3) -> str:
     return f"{n_bytes:.0f} B"
 
 
+def ratio_words(ratio: float) -> str:
+    """Write a ratio above one so that it can be said aloud.
+
+    >>> ratio_words(3.21), ratio_words(1.04), ratio_words(26.4), ratio_words(2.5e6)
+    ('3.2x', '1.04x', '26x', '2.5 million x')
+    """
+    for size, word in BIG_WORDS:
+        if ratio >= size * 0.9995:
+            return f"{significant(ratio / size, 2).removesuffix('.0')} {word} x"
+    return f"{significant(ratio, 3 if ratio < 1.095 else 2)}x"
+
+
+def same(one: float, other: float) -> str | None:
+    """Say "within 1 %" when two positive values differ by less than 2 %, else nothing."""
+    difference = (max(one, other) / min(one, other) - 1) * 100
+    return f"within {max(1, math.ceil(difference - 1e-6))} %" if difference < 2 else None
+
+
+def distance(value: float, reference: float) -> str:
+    """Say how far ``value`` is from ``reference``: "3.2x low", "1.2x high", "within 1 %"."""
+    ratio, side = max(value, reference) / min(value, reference), "low"
+    if value > reference:
+        side = "high"
+    return same(value, reference) or f"{ratio_words(ratio)} {side}"
+
+
 NUMBER = re.compile(r"\s*([-+]?(?:\d[\d_.]*|\.\d+)(?:e[-+]?\d+)?)\s*(.*?)\s*$", re.IGNORECASE)
 THOUSANDS = re.compile(r"(?<=\d)[, \u00a0\u202f](?=\d{3}(\D|$))")  # no number has them after 0
 WORDS = {"thousand": KILO, "million": MEGA, "billion": GIGA, "trillion": TERA}

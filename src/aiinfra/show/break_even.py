@@ -19,8 +19,8 @@ from aiinfra.show.layout import spread_out, wrap
 from aiinfra.show.marks import block, panel, ring, spot, stroke, write
 from aiinfra.show.scales import Scale, pad, plot_axes
 from aiinfra.show.style import COLOURS, DASHED, DOTTED, INK, INNER, MUTED, TEXT, TITLE_SIZE
-from aiinfra.show.words import percent, plain, ratio_words, same, sentence
-from aiinfra.units import format_quantity
+from aiinfra.show.words import percent, plain, sentence
+from aiinfra.units import format_quantity, ratio_words, same
 
 CpuTime = Callable[[Any, float], Any]  # (elements, flop_per_byte) -> seconds
 GpuParts = Callable[[Any, float, str], Mapping[str, Any]]  # (..., link) -> seconds by part

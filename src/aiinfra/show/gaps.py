@@ -12,7 +12,8 @@ from aiinfra.show.layout import spread_out, text_size, wrap
 from aiinfra.show.marks import Look, panel, ring, spot, stroke, write
 from aiinfra.show.scales import Scale, View, pad, set_x
 from aiinfra.show.style import COLOURS, DASHED, INK, INNER, LABEL_SIZE, RULE, known_kind
-from aiinfra.show.words import distance, join_sources, ratio_words, same, sentence, value_words
+from aiinfra.show.words import join_sources, sentence, value_words
+from aiinfra.units import distance, ratio_words, same
 
 FLOOR_UNITS = ("s", "J", "$", "g")  # less is better: the limit is a least value
 NAMES = {"guess": "your guess", "model": "model", "limit": "limit"}

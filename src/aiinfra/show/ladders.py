@@ -11,7 +11,8 @@ from aiinfra.show.layout import text_size, wrap
 from aiinfra.show.marks import rimmed, stroke, write, write_on
 from aiinfra.show.scales import Scale, pad, set_x
 from aiinfra.show.style import GRID, INK, MUTED, TEXT, known_kind
-from aiinfra.show.words import join_sources, ratio_words, same, sentence, value_words
+from aiinfra.show.words import join_sources, sentence, value_words
+from aiinfra.units import ratio_words, same
 
 RUNG, BAR, NAME_ROOM = 0.44, 0.27, 2.0  # inches
 Rung = tuple[str, Quantity, str]  # name, rate or time, kind

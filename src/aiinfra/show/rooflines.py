@@ -13,8 +13,8 @@ from aiinfra.show.layout import spread_out, text_size, wrap
 from aiinfra.show.marks import Look, leader, spot, stroke, write
 from aiinfra.show.scales import Scale, View, pad, plot_axes
 from aiinfra.show.style import COLOURS, DOTTED, INK, MARKERS, known_kind
-from aiinfra.show.words import join_sources, ratio_words, same, sentence
-from aiinfra.units import format_quantity
+from aiinfra.show.words import join_sources, sentence
+from aiinfra.units import format_quantity, ratio_words, same
 
 INTENSITY = Scale("arithmetic intensity: operations for each byte moved", "FLOP/B")
 RATE = Scale("arithmetic rate", "FLOP/s")

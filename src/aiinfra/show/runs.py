@@ -14,8 +14,8 @@ from aiinfra.show.layout import spread_out, text_size
 from aiinfra.show.marks import panel, ring, spot, stroke, write
 from aiinfra.show.scales import Scale, pad, plot_axes
 from aiinfra.show.style import COLOURS, DASHED, INK, MARKERS, MUTED, TEXT, known_kind
-from aiinfra.show.words import distance, join_sources, ratio_words, same, sentence
-from aiinfra.units import format_quantity
+from aiinfra.show.words import join_sources, sentence
+from aiinfra.units import distance, format_quantity, ratio_words, same
 
 
 @house_style

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from aiinfra.results import Quantity
@@ -13,34 +12,7 @@ from aiinfra.units import (
     PREFIXED,
     format_quantity,
     scale_of,
-    significant,
 )
-
-
-def ratio_words(ratio: float) -> str:
-    """Write a ratio above one so that it can be said aloud.
-
-    >>> ratio_words(3.21), ratio_words(1.04), ratio_words(26.4), ratio_words(2.5e6)
-    ('3.2x', '1.04x', '26x', '2.5 million x')
-    """
-    for size, word in BIG_WORDS:
-        if ratio >= size * 0.9995:
-            return f"{significant(ratio / size, 2).removesuffix('.0')} {word} x"
-    return f"{significant(ratio, 3 if ratio < 1.095 else 2)}x"
-
-
-def same(one: float, other: float) -> str | None:
-    """Say "within 1 %" when two positive values differ by less than 2 %, else nothing."""
-    difference = (max(one, other) / min(one, other) - 1) * 100
-    return f"within {max(1, math.ceil(difference - 1e-6))} %" if difference < 2 else None
-
-
-def distance(value: float, reference: float) -> str:
-    """Say how far ``value`` is from ``reference``: "3.2x low", "1.2x high", "within 1 %"."""
-    ratio, side = max(value, reference) / min(value, reference), "low"
-    if value > reference:
-        side = "high"
-    return same(value, reference) or f"{ratio_words(ratio)} {side}"
 
 
 def value_words(quantity: Quantity) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiinfra.results import Comparison, Quantity
 from aiinfra.teach.predict import LATE, Guess
-from aiinfra.teach.words import brief, distance, in_unit, say
+from aiinfra.teach.words import brief, in_unit, say
+from aiinfra.units import distance
 
 NO_PREDICTION = "No prediction yet: type one in the box above and run this cell again."
 
@@ -56,9 +57,9 @@ def sentence(comparison: Comparison, asked: bool = True) -> str:
         parts.append(f"{measured[0].upper()}{measured[1:]}.")
     else:
         late = f" ({LATE})" if LATE in guess.source else ""
-        parts = [f"You said {text_of(guess)}{late}, {measured}: {distance(ratio)}."]
+        parts = [f"You said {text_of(guess)}{late}, {measured}: {distance(ratio, 1)}."]
     if comparison.model is not None and comparison.model_ratio is not None:
-        off = distance(comparison.model_ratio)
+        off = distance(comparison.model_ratio, 1)
         parts.append(f"The model says {text_of(comparison.model)}, {off}.")
     elif comparison.limit is not None:
         share = 100 * comparison.measured.value / comparison.limit.value

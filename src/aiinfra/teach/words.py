@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from aiinfra.results import Quantity
-from aiinfra.units import format_quantity, significant, split_unit
+from aiinfra.units import format_quantity, split_unit
 
 TRAILING_ZEROS = re.compile(r"(\.\d*?)0+(?=\D|$)")
 
@@ -21,23 +21,6 @@ def brief(value: float, unit: str = "") -> str:
     """
     text = format_quantity(value, unit)
     return TRAILING_ZEROS.sub(lambda found: found[1] if found[1] != "." else "", text)
-
-
-def distance(ratio: float) -> str:
-    """Say how far a ratio is from one: as a factor, or in per cent below a tenth.
-
-    >>> distance(10 / 26), distance(32 / 26), distance(1.04), distance(1.001)
-    ('2.6 times low', '1.2 times high', '4 % high', 'the same')
-    """
-    if ratio <= 0:
-        return "no ratio"
-    side = "high" if ratio > 1 else "low"
-    factor = max(ratio, 1 / ratio)
-    if factor < 1.005:
-        return "the same"
-    if factor < 1.1:
-        return f"{100 * abs(ratio - 1):.0f} % {side}"
-    return f"{significant(factor, 2)} times {side}"
 
 
 def in_unit(quantity: Quantity, unit: str) -> Quantity:
