@@ -7,10 +7,12 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aiinfra import bench
-from aiinfra.bench import Ratio, interleaved
+from aiinfra.bench import Ratio, interleaved, simulator
+from aiinfra.measure.simt import launch
 
 
 def test_the_ratio_says_how_many_times_longer_the_reference_takes() -> None:
@@ -37,3 +39,20 @@ def test_the_load_is_said_once_and_the_ratios_are_saved(
     assert ["Load average" in line for line in lines] == [True, False, False]
     saved = json.loads((tmp_path / "bench.json").read_text())
     assert saved[0] == {"case": "a", "median": 2.0, "low": 1.5, "high": 2.5}
+
+
+def test_the_interpreter_outruns_the_simulator_by_far() -> None:
+    simulator.interpreted("block_sum")
+    assert simulator.simulated("block_sum") > 20 * simulator.interpreted("block_sum")
+
+
+def test_both_kernels_compute_what_they_claim() -> None:
+    kernel, grid, block, (a, b, c) = simulator.case("matmul")
+    rng = np.random.default_rng(1)
+    a[...], b[...] = rng.random(a.shape), rng.random(b.shape)
+    launch(kernel, grid, block, a, b, c)
+    np.testing.assert_allclose(c, a.astype(float) @ b, rtol=1e-5)
+    kernel, grid, block, (x, sums) = simulator.case("block_sum")
+    x[...] = rng.random(x.shape)
+    launch(kernel, grid, block, x, sums)
+    np.testing.assert_allclose(sums, x.reshape(len(sums), -1).sum(axis=1), rtol=1e-5)

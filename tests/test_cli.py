@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_bare_command_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out
-    for command in ("doctor", "record", "recordings", "bench", "progress"):
+    for command in ("doctor", "record", "recordings", "bench", "validate", "progress"):
         assert command in out
 
 
