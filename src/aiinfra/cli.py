@@ -76,6 +76,12 @@ def make_parser() -> Parser:
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     bench.set_defaults(run=run_bench)
 
+    validate = commands.add_parser("validate", help="hold a model against published measurements")
+    validate.add_argument("set", metavar="SET", help="training, memory, decode, gemm, ...")
+    validate.add_argument("--rows", type=Path, metavar="FILE.csv", help="rows of your own")
+    validate.add_argument("--json", action="store_true", help="print JSON")
+    validate.set_defaults(run=run_validate)
+
     progress = commands.add_parser("progress", help="what you predicted, solved and measured")
     actions = progress.add_mutually_exclusive_group()
     actions.add_argument("--json", action="store_true", help="print JSON")
@@ -158,6 +164,18 @@ def tell_apart(item: RecordingState, states: Sequence[RecordingState]) -> str:
         for name, value in item.arguments.items()
         if any(other.get(name) != value for other in others)
     )
+
+
+def run_validate(options: argparse.Namespace) -> int:
+    """Print each row as measured and predicted, and the mean absolute percentage error."""
+    from aiinfra.model.validate import find_set, validate
+
+    try:
+        result = validate(options.set, find_set(options.set), options.rows)
+    except ValueError as problem:
+        raise UsageError(problem) from None
+    print(json.dumps(result.as_dict(), indent=1) if options.json else result)
+    return 0
 
 
 def run_bench(options: argparse.Namespace) -> int:

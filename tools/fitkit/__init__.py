@@ -1,0 +1,1 @@
+"""How each section of the calibration is fitted: a module each, ``fit() -> list[Constant]``."""
