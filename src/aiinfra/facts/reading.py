@@ -84,6 +84,18 @@ def _texts(value: Any, unit: str, place: Place) -> tuple[str, ...]:
     return tuple(_text(item, unit, place) for item in value)
 
 
+def _flag(value: Any, unit: str, place: Place) -> bool:
+    if not isinstance(value, bool):
+        raise place.error(f"{value!r} is neither true nor false; write one of them, without quotes")
+    return value
+
+
+def _numbers(value: Any, unit: str, place: Place) -> tuple[float, ...]:
+    if not isinstance(value, list):
+        raise place.error(f"{value!r} is not a list; write [1.5, ...]")
+    return tuple(_number(item, unit, place) for item in value)
+
+
 def _code(value: Any, unit: str, place: Place) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
         raise place.error(f"{value!r} is not a line code; write [128, 130]")
@@ -121,8 +133,10 @@ READERS: dict[str, Callable[[Any, str, Place], Any]] = {
     "int | None": _count,
     "float": _number,
     "float | None": _number,
+    "bool": _flag,
     "date": _day,
     "tuple[str, ...]": _texts,
+    "tuple[float, ...]": _numbers,
     "tuple[int, int]": _code,
     "Mapping[str, float]": _rates,
     "Mapping[str, str]": _named_texts,

@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
+from typing import TYPE_CHECKING, TypeAlias
 
 from aiinfra.results import Quantity
+
+if TYPE_CHECKING:
+    from aiinfra.facts.world_schema import Grid, ModelShape, Price, Server
 
 PRECISIONS = ("fp64", "fp64_tensor", "fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4")
 EVERYTHING = "everything"  # in `unchecked`: no figure of this entry was compared with its source
@@ -33,7 +37,8 @@ class Accelerator:
     sparsity named in ``sparsity``. A precision stands for the fastest unit that computes it
     (tensor or matrix cores from TF32 down); ``fp64`` and ``fp32`` are the vector units, and
     ``int8`` counts integer operations in the same unit. ``memory_bytes`` is binary: what is sold
-    as 80 GB is 80 GiB. ``power`` is the board's limit. ``None`` means not published.
+    as 80 GB is 80 GiB. ``power`` is the board's limit, ``l2_bytes`` the cache that all units share.
+    ``None`` means not published.
     """
 
     slug: str
@@ -52,6 +57,7 @@ class Accelerator:
     boost_clock: float | None = field(default=None, metadata=_unit("Hz"))
     compute_units: int | None = field(default=None, metadata=_unit(""))
     fp32_lanes: int | None = field(default=None, metadata=_unit(""))
+    l2_bytes: float | None = field(default=None, metadata=_unit("B"))
     host_link: str | None = None
     device_link: str | None = None
     aliases: tuple[str, ...] = ()
@@ -208,7 +214,9 @@ class Overhead:
         return Quantity(getattr(self, name), self.unit, provenance(self, name), self.low, self.high)
 
 
-Entry = Accelerator | Link | MemoryKind | Drive | Overhead
+Entry: TypeAlias = (
+    "Accelerator | Link | MemoryKind | Drive | Overhead | ModelShape | Server | Grid | Price"
+)
 
 
 def provenance(entry: Entry, name: str) -> str:

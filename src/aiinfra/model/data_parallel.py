@@ -1,0 +1,100 @@
+"""What data parallelism costs beyond computation: gradients, sharded weights, the update.
+
+Sources: S. Rajbhandari et al., "ZeRO", arXiv 1910.02054 (stages and their volumes); Y. Zhao et
+al., "PyTorch FSDP", arXiv 2304.11277 (prefetching of weights behind computation).
+"""
+
+from __future__ import annotations
+
+import math
+
+from aiinfra.model.collectives import all_gather_time
+from aiinfra.model.layout import Cluster, Layout
+from aiinfra.model.software import Software
+from aiinfra.model.transformer import Transformer
+
+WEIGHT_BYTES = 2
+# Bytes an update moves per parameter: norm (read 4), scale (8), Adam (read 16, write 12),
+# copy to 16 bits (6), zero the gradients (4).
+UPDATE_BYTES = 50
+
+
+def stage_parameters(model: Transformer, layout: Layout) -> float:
+    """Parameters of one rank of an end stage: its layers and one embedding table."""
+    elsewhere = model.experts * model.expert_parameters * (1 - 1 / layout.expert)
+    layers = layout.stage_layers(model) * (model.layer_parameters - elsewhere)
+    return (layers + model.vocab * model.hidden) / layout.tensor
+
+
+def gather_time(n_bytes: float, layout: Layout, cluster: Cluster) -> float:
+    """Seconds until every data-parallel rank has all ``n_bytes``; a reduce-scatter takes as long.
+
+    Where several of the group's ranks share a node, each of their network ports carries its share,
+    pipelined with the links inside: the slower of the two counts. An all-reduce is twice this.
+    """
+    ranks = layout.data * layout.context
+    inside = math.gcd(max(1, cluster.node_size // layout.tensor), ranks)
+    across = all_gather_time(n_bytes / inside, ranks // inside, cluster.network).seconds
+    return max(across, all_gather_time(n_bytes, inside, cluster.device_link).seconds)
+
+
+def exposed(seconds: float, computation: float, overlap: float) -> float:
+    """What is not hidden: at least the share that cannot overlap, at least what is too long."""
+    return max((1 - overlap) * seconds, seconds - computation)
+
+
+def cover(layout: Layout) -> float:
+    """Micro-batches whose computation can hide a reduction of gradients up to ZeRO stage 2.
+
+    A chunk's gradients are final after its last micro-batch; interleaved chunks end ``p / v``
+    micro-batches apart, so the first has ``p (v - 1) / v`` of them to hide behind.
+    """
+    if layout.zero == 3:
+        return 1.0
+    stages, chunks = layout.pipeline, layout.virtual_stages
+    return max(1.0, stages * (chunks - 1) / chunks)
+
+
+def data_time(
+    parameters: float,
+    layout: Layout,
+    cluster: Cluster,
+    soft: Software,
+    micro_batches: int,
+    stage: tuple[float, float],
+) -> float:
+    """Price a step's gradient reduction and weight gathering that computation does not hide.
+
+    ``stage`` is what can hide it of one micro-batch on a stage, forward and backward, in seconds.
+    Up to ZeRO stage 2 gradients are reduced once a step, behind the last backward passes; from
+    stage 1 that is a reduce-scatter, and an all-gather of weights behind the next forward passes.
+    Stage 3 gathers weights in every forward and backward pass and scatters gradients in every
+    backward. Known error: experts' gradients are reduced as if over the whole group.
+    """
+    if layout.data * layout.context == 1:
+        return 0.0
+    forward, backward = (cover(layout) * seconds for seconds in stage)
+    weights = gather_time(WEIGHT_BYTES * parameters, layout, cluster)
+    gradients = gather_time(soft.gradient_bytes * parameters, layout, cluster)
+    if layout.zero < 3:
+        if layout.zero == 0:
+            return exposed(2 * gradients, backward, soft.data_overlap)
+        return exposed(gradients, backward, soft.data_overlap) + exposed(
+            weights, forward, soft.data_overlap
+        )
+    once = exposed(weights, forward, soft.data_overlap)
+    once += exposed(weights + gradients, backward, soft.data_overlap)
+    return micro_batches * once
+
+
+def update_time(parameters: float, layout: Layout, cluster: Cluster, soft: Software) -> float:
+    """Price the optimizer's memory traffic; from ZeRO stage 1 each rank updates its shard."""
+    shards = layout.data * layout.context if layout.zero else 1
+    n_bytes = UPDATE_BYTES * parameters / shards
+    return n_bytes / (soft.memory * cluster.accelerator.memory_bandwidth)
+
+
+def accumulation_time(parameters: float, cluster: Cluster, soft: Software) -> float:
+    """Price adding one micro-batch's gradients to the sum, where no product does it on the way."""
+    n_bytes = soft.accumulate * parameters
+    return n_bytes / (soft.memory * cluster.accelerator.memory_bandwidth)

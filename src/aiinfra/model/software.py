@@ -1,0 +1,68 @@
+"""What software makes of the hardware in training: shares of peaks in situ, what is overlapped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+from aiinfra.facts.calibration import constants
+
+BY_DEVICE = ("matmul", "flash", "flash_ramp")
+
+
+@dataclass(frozen=True)
+class Software:
+    """Shares that kernels and schedules reach, between 0 and 1, and what a step wastes.
+
+    By accelerator: ``matmul`` is the speed of matrix products in situ (clocks under sustained
+    power, other kernels) over that of the same product alone; ``flash`` what fused attention
+    reaches of the peak in FLOP/s on a long sequence, forward and backward, and ``flash_ramp`` the
+    sequence in tokens that reaches half of that (masked halves of tiles, starting up).
+
+    By framework: ``memory`` is what elementwise kernels reach of the memory's peak bandwidth;
+    ``forward_overlap`` and ``backward_overlap`` (tensor parallel), ``stage_overlap`` and
+    ``data_overlap`` are the shares of a communication hidden behind computation;
+    ``gradient_bytes`` is the bytes per parameter in which gradients are reduced, ``accumulate``
+    those that adding a micro-batch's gradients moves where no product does it on the way;
+    ``early_stop`` is 1 where recomputation ends before a layer's last product, whose result nothing
+    needs again, and 0 where it does not.
+    """
+
+    matmul: float
+    flash: float
+    flash_ramp: float
+    memory: float
+    forward_overlap: float
+    backward_overlap: float
+    stage_overlap: float
+    data_overlap: float
+    gradient_bytes: float
+    accumulate: float
+    early_stop: float
+
+
+@lru_cache
+def software(framework: str, accelerator: str) -> Software:
+    """Return the constants of a framework by its name on an accelerator by its slug.
+
+    "Megatron-Core 0.8" takes those of the longest name it begins with, ``megatron-core``; what a
+    framework or an accelerator does not have is that of ``other``. A framework may have constants
+    of its own on one accelerator, ``training.framework.NAME.ACCELERATOR.FIELD``.
+    """
+    return pick({name: each.value for name, each in constants().items()}, framework, accelerator)
+
+
+def pick(values: Mapping[str, float], framework: str, accelerator: str) -> Software:
+    """Pick a framework's and an accelerator's constants from ``values`` by dotted name."""
+    slug = framework.strip().lower().replace(" ", "-")
+    known = {name.split(".")[2] for name in values if name.startswith("training.framework.")}
+    own = max((name for name in known if slug.startswith(name)), key=len, default="other")
+    found = {}
+    for part in fields(Software):
+        by_device = part.name in BY_DEVICE
+        kind, name = ("device", accelerator) if by_device else ("framework", own)
+        places = (f"framework.{own}.{accelerator}", f"{kind}.{name}", f"{kind}.other")
+        names = (f"training.{place}.{part.name}" for place in places)
+        found[part.name] = next(values[each] for each in names if each in values)
+    return Software(**found)
