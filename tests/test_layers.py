@@ -19,10 +19,12 @@ ALLOWED = {
     "measure": {"units", "results", "facts"},
     "model": {"units", "results", "facts"},
     "show": {"units", "results", "facts", "model"},
-    "teach": {"units", "results", "facts"},
+    "teach": {"units", "results", "facts", "measure"},
     "doctor": {"units", "results", "facts", "measure"},
+    "planner": {"units", "results", "facts", "model"},
     "bench": {"units", "results", "facts", "measure", "model", "show", "teach", "doctor"},
-    "cli": {"units", "results", "facts", "measure", "model", "show", "teach", "doctor", "bench"},
+    "cli": {"units", "results", "facts", "measure", "model", "show", "teach", "doctor", "bench",
+            "planner"},
 }
 ROOMS = ("facts", "measure", "model", "show", "teach")
 HEAVY = ("torch", "cupy", "matplotlib", "ipywidgets", "numba")

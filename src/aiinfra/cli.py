@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import aiinfra
+from aiinfra.planner.request import PlanError, add_plan_arguments, make_plan
 from aiinfra.units import format_quantity
 
 if TYPE_CHECKING:
@@ -81,6 +82,10 @@ def make_parser() -> Parser:
     validate.add_argument("--rows", type=Path, metavar="FILE.csv", help="rows of your own")
     validate.add_argument("--json", action="store_true", help="print JSON")
     validate.set_defaults(run=run_validate)
+
+    plan = commands.add_parser("plan", help="the layouts that train a model fastest on a cluster")
+    add_plan_arguments(plan)
+    plan.set_defaults(run=run_plan)
 
     progress = commands.add_parser("progress", help="what you predicted, solved and measured")
     actions = progress.add_mutually_exclusive_group()
@@ -176,6 +181,18 @@ def run_validate(options: argparse.Namespace) -> int:
         raise UsageError(problem) from None
     print(json.dumps(result.as_dict(), indent=1) if options.json else result)
     return 0
+
+
+def run_plan(options: argparse.Namespace) -> int:
+    """Print the best layouts; 1 when none fits."""
+    try:
+        plan = make_plan(options)
+    except PlanError as problem:
+        raise UsageError(problem) from None
+    from aiinfra.planner.report import as_dict, as_text
+
+    print(json.dumps(as_dict(plan), indent=1) if options.json else as_text(plan))
+    return 0 if plan.shown else 1
 
 
 def run_bench(options: argparse.Namespace) -> int:

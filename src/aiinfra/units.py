@@ -12,6 +12,10 @@ import re
 KILO, MEGA, GIGA, TERA, PETA, EXA = 1e3, 1e6, 1e9, 1e12, 1e15, 1e18
 MILLI, MICRO, NANO, PICO = 1e-3, 1e-6, 1e-9, 1e-12
 KIB, MIB, GIB, TIB = 2.0**10, 2.0**20, 2.0**30, 2.0**40
+HOUR, DAY, YEAR = 3600.0, 86400.0, 365.25 * 86400.0
+KILOWATT_HOUR = 3.6e6  # J, in which electricity is sold and its carbon counted
+LITRE = 1e-3  # m^3
+CUBIC_FEET_PER_MINUTE = 0.3048**3 / 60  # m^3/s, in which fans are sold
 
 SI_PREFIXES: dict[str, float] = {
     "p": PICO, "n": NANO, "µ": MICRO, "m": MILLI, "": 1.0,
