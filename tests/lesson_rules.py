@@ -126,8 +126,12 @@ def code_is_short(notebook: Notebook) -> list[str]:
 
 
 def holds_function(tree: ast.Module) -> bool:
-    """Whether a cell defines a function or a class: a kernel, an experiment, a stub."""
-    return any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in tree.body)
+    """Whether a cell defines a function, a class or a CUDA C listing: the subject of a lesson."""
+    return any(
+        isinstance(node, ast.FunctionDef | ast.ClassDef)
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith("_CUDA"))
+        for node in tree.body
+    )
 
 
 def own_lines(cell: Any, tree: ast.Module) -> int:
@@ -177,6 +181,7 @@ def title_is_a_deed(notebook: Notebook) -> list[str]:
 def opening_promises(notebook: Notebook) -> list[str]:
     """You'll do, You'll learn (three bullets), You'll need."""
     text = "\n".join(cell.source for cell in notebook.cells[:4] if cell.cell_type == "markdown")
+    text = re.split(r"^## ", text, flags=re.M)[0]
     told = [
         f'the opening does not say what "You\'ll {deed}"'
         for deed in ("do", "learn", "need")
@@ -271,6 +276,27 @@ def reading_is_described(notebook: Notebook) -> list[str]:
     return told + ([] if linked else ["Further reading has no list of links"])
 
 
+# --- rules for labs -----------------------------------------------------------------------------
+
+
+def tasks_are_whole(notebook: Notebook) -> list[str]:
+    """Each task has a stub, one check and two hints folded away; a score ends the lab."""
+    told = []
+    tasks = [part for part in sections(notebook) if part.heading.startswith("Task")]
+    for part in tasks:
+        hints = len(re.findall(r"<details>\s*<summary>Hint \d</summary>", part.markdown()))
+        counts = {"hint": (hints, 2), "check": (part.calls("check"), 1)}
+        counts["stub"] = (part.code().count("# your code here"), 1)
+        told += [
+            f"{part.heading!r} has {found} of {asked} {what}"
+            for what, (found, asked) in counts.items()
+            if found != asked
+        ]
+    told += [] if tasks else ["no section 'Task 1: ...'"]
+    last = list(called_names(python_of(code_cells(notebook)[-1])))
+    return told + ([] if "score" in last else ["the last code cell does not call score(...)"])
+
+
 COMMON_RULES: tuple[Rule, ...] = (words_fit, prose_is_calm, code_is_narrow, code_is_short)
 LESSON_RULES: tuple[Rule, ...] = (
     *COMMON_RULES,
@@ -282,5 +308,12 @@ LESSON_RULES: tuple[Rule, ...] = (
     rounds_are_whole,
     closing_is_whole,
     exercises_are_checked,
+    reading_is_described,
+)
+LAB_RULES: tuple[Rule, ...] = (
+    *COMMON_RULES,
+    title_is_a_deed,
+    opening_promises,
+    tasks_are_whole,
     reading_is_described,
 )

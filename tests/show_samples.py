@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from show_kernel_samples import kernel_figures
+from show_validation_samples import validation_figures
 
 from aiinfra import show
 from aiinfra.results import Comparison, Quantity
@@ -304,4 +306,6 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     **rooflines(),
     **others(),
     **break_evens(),
+    **kernel_figures(),
+    **validation_figures(),
 }

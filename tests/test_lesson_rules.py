@@ -12,7 +12,7 @@ from typing import Any
 import build
 import pytest
 from conftest import ROOT
-from lesson_rules import LESSON_RULES, rounds_are_whole
+from lesson_rules import LESSON_RULES, rounds_are_whole, tasks_are_whole
 from lesson_runner import Executed, execute, over_budget, run_script
 from lessonkit.source import Budget, Source, parse_source
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -137,6 +137,51 @@ def test_bad_lesson_breaks_its_rule(rule: str, old: str, new: str) -> None:
     if rule == "median_is_small":
         text = re.sub(r"# %%\n(?=\w)", "# %%\n" + "value = 1\n" * 11, GOOD)
     assert rule in broken_rules(text)
+
+
+LAB = """
+# %% [markdown]
+# # Count the fingers
+#
+# **How many are there?**
+
+# %% [markdown]
+# ## Task 1: count
+#
+# <details><summary>Hint 1</summary>Begin.</details>
+# <details><summary>Hint 2</summary>Go on.</details>
+
+# %%
+def count(fingers):
+    # begin solution
+    return len(fingers)
+    # end solution
+
+
+check("lab_01.count", count)
+
+# %%
+score("lab_01")
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("", "", ""),
+        ("<summary>Hint 2</summary>", "", "1 of 2 hint"),
+        ('check("lab_01.count", count)', "", "0 of 1 check"),
+        ("    # begin solution\n", "", "stub"),
+        ('score("lab_01")', "1", "score"),
+        ("## Task 1: count", "## Count", "no section"),
+    ],
+)
+def test_task_of_a_lab_that_lacks_something_is_caught(old: str, new: str, words: str) -> None:
+    text = LAB.replace(old, new) if old else LAB
+    text = text.replace("    # end solution\n", "") if "# begin" not in text else text
+    source = parse_source(text, Path("lab_01_count.py"))
+    told = tasks_are_whole(build.make_notebook(source, "https://github.com/one/course"))
+    assert (words in "; ".join(told)) if words else told == []
 
 
 def test_every_rule_has_a_lesson_that_breaks_it() -> None:

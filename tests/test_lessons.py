@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import build
 import pytest
 from conftest import ROOT, lesson_sources
-from lesson_rules import COMMON_RULES, LESSON_RULES, Rule
+from lesson_rules import LAB_RULES, LESSON_RULES, Rule
 from lesson_runner import Executed, execute, over_budget, run_script
 from lessonkit.repository import read_repository
-from lessonkit.source import Source
+from lessonkit.solutions import BEGIN, END
+from lessonkit.source import Source, parse_source
 from output_rules import OUTPUT_RULES
 from spoilers import lasting, spoilers
 
@@ -44,7 +46,7 @@ def test_lesson_follows_the_house_style(source: Source, rule: Rule) -> None:
 
 
 @every_lab
-@pytest.mark.parametrize("rule", COMMON_RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", LAB_RULES, ids=lambda rule: rule.__name__)
 def test_lab_follows_the_house_style(source: Source, rule: Rule) -> None:
     expect_none(rule(build.make_notebook(source, read_repository(ROOT))))
 
@@ -67,6 +69,23 @@ def test_run_all_stays_within_its_budget(source: Source, executed: Run) -> None:
 def test_what_a_lesson_shows(source: Source, rule: Rule, executed: Run) -> None:
     run = executed(source)
     expect_none(["it did not run to its end"] if run.error else rule(run.notebook))
+
+
+@pytest.mark.lessons
+@every_lab
+def test_solved_lab_passes_every_check_and_its_figures_speak(
+    source: Source, tmp_path: Path
+) -> None:
+    lines = source.path.read_text().splitlines()
+    text = "\n".join(line for line in lines if line.strip() not in (BEGIN, END))
+    solved = build.make_notebook(parse_source(text, source.path), read_repository(ROOT))
+    run = execute(solved, tmp_path / "solved.ipynb", tmp_path / "work")
+    expect_none([run.error] if run.error else [])
+    expect_none([problem for rule in OUTPUT_RULES for problem in rule(run.notebook)])
+    verdicts = re.findall(r"([✓✗○]) lab_\d\d\.", str(run.notebook))
+    assert verdicts, "no check"
+    assert set(verdicts) == {"✓"}
+    assert "image/png" in str(run.notebook) or "<img" in str(run.notebook), "no figure"
 
 
 @pytest.mark.lessons

@@ -149,14 +149,16 @@ replicas = st.builds(
     lambda batch, blocks, page, chunk, mark: Replica(
         batch, blocks, page, None if chunk is None else batch + chunk, watermark=mark
     ),
-    st.integers(1, 5),
-    st.integers(6, 30),
+    st.integers(1, 6),
+    st.integers(6, 16),
     st.sampled_from([2, 3, 4, 8]),
     st.one_of(st.none(), st.integers(0, 10)),
-    st.sampled_from([0.0, 0.1]),
+    st.sampled_from([0.0, 0.3]),
 )
 small = st.lists(
-    st.tuples(st.floats(0, 0.2), st.integers(1, 6), st.integers(1, 7)), min_size=1, max_size=14
+    st.tuples(st.sampled_from([0, 0, 0.013, 0.09]), st.integers(1, 6), st.integers(1, 7)),
+    min_size=1,
+    max_size=14,
 )
 
 
@@ -272,6 +274,12 @@ def test_every_request_finishes_once_and_every_token_costs_a_step(jobs, replica)
         assert served.computed_tokens == requests.prompt.sum()
         assert served.decoded_tokens == (requests.output - 1).sum()
         assert served.batch_seconds == pytest.approx((served.finish - served.admitted).sum())
+
+
+def test_an_empty_replica_admits_past_its_watermark():
+    # The prompt needs every page, and half of them are held back while others run.
+    served = simulate(trace([0], [16], [1]), PLAIN, Replica(2, 4, block_tokens=4, watermark=0.5))
+    assert served.finish.tolist() == [1]
 
 
 def test_pages_in_use_by_hand():

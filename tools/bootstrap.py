@@ -20,6 +20,7 @@ from setupkit import environment, lab_server, mends
 
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}  # idle threads sleep
 COURSE = {"lab", "torch"}
+TESTS = {"dev", "compile"}
 
 
 def course_environment() -> dict[str, str]:
@@ -72,7 +73,7 @@ def carry_out(place: environment.Place, options: argparse.Namespace, rest: Seque
         browser = not options.no_browser
         return lab_server.serve(place.root, place.python, course_environment(), port, browser)
     if options.command == "test":
-        environment.set_up(place, COURSE | {"dev"})
+        environment.set_up(place, COURSE | TESTS)
         return run_tests(place, rest)
     environment.set_up(place, COURSE | {"dev"} if options.dev else COURSE)
     return 0

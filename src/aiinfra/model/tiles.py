@@ -129,9 +129,9 @@ def residency(tile: Tile, registers: int | None = None) -> Residency:
     warps = ceil(tile.threads / WARP)
     each = ceil((registers or tile.registers) / REGISTER_UNIT) * REGISTER_UNIT
     room = {
-        "registers": int(overhead("sm-registers").value) // (each * WARP * warps),
         "threads": int(overhead("sm-warps").value) // warps,
         "blocks": int(overhead("sm-blocks").value),
+        "registers": int(overhead("sm-registers").value) // (each * WARP * warps),
     }
     if tile.shared_bytes:
         system = 1024  # bytes of each block that CUDA keeps for itself

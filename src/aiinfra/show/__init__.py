@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aiinfra.show.banks import bank_map
     from aiinfra.show.break_even import break_even_explorer, break_even_figure
     from aiinfra.show.breakdowns import breakdown
     from aiinfra.show.canvas import HouseAxes
+    from aiinfra.show.error_ladders import error_ladder
     from aiinfra.show.explorers import Choice, Explorer, Slider, explorer
     from aiinfra.show.gaps import gap
     from aiinfra.show.ladders import ladder
@@ -22,17 +24,23 @@ if TYPE_CHECKING:
     from aiinfra.show.style import COLOURS
     from aiinfra.show.sweeps import Series, sweep
     from aiinfra.show.timelines import Span, timeline
+    from aiinfra.show.trees import reduction_tree
+    from aiinfra.show.validations import error_strip, predicted_against_published
+    from aiinfra.show.warps import warp_sectors
 
 __all__ = [
     "COLOURS", "Ceiling", "Choice", "Explorer", "HouseAxes", "Point", "Scale", "Series", "Slider",
-    "Span", "break_even_explorer", "break_even_figure", "breakdown", "explorer", "gap", "image",
-    "ladder", "roofline", "samples", "sweep", "timeline",
+    "Span", "bank_map", "break_even_explorer", "break_even_figure", "breakdown", "error_ladder",
+    "error_strip", "explorer", "gap", "image", "ladder", "predicted_against_published",
+    "reduction_tree", "roofline", "samples", "sweep", "timeline", "warp_sectors",
 ]  # fmt: skip
 
 _HOMES = {
+    "banks": ("bank_map",),
     "break_even": ("break_even_explorer", "break_even_figure"),
     "breakdowns": ("breakdown",),
     "canvas": ("HouseAxes",),
+    "error_ladders": ("error_ladder",),
     "explorers": ("Choice", "Explorer", "Slider", "explorer"),
     "gaps": ("gap",),
     "ladders": ("ladder",),
@@ -43,6 +51,9 @@ _HOMES = {
     "style": ("COLOURS",),
     "sweeps": ("Series", "sweep"),
     "timelines": ("Span", "timeline"),
+    "trees": ("reduction_tree",),
+    "validations": ("error_strip", "predicted_against_published"),
+    "warps": ("warp_sectors",),
 }
 
 

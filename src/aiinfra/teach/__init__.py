@@ -5,6 +5,8 @@ from aiinfra.teach.check import check
 from aiinfra.teach.compare import compare
 from aiinfra.teach.predict import predict
 from aiinfra.teach.quiz import quiz
+from aiinfra.teach.score import score
+from aiinfra.teach.trial import trial
 from aiinfra.teach.words import learned
 
-__all__ = ["check", "compare", "learned", "ledger", "predict", "quiz"]
+__all__ = ["check", "compare", "learned", "ledger", "predict", "quiz", "score", "trial"]

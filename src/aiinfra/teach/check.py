@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from aiinfra.teach.kernel_check import grade_kernel
 from aiinfra.teach.progress import Progress, open_progress
 from aiinfra.teach.sandbox import Limits, grade
 from aiinfra.teach.stub import attempted, placeholder_line
@@ -39,7 +40,8 @@ def check(
     grader = find_grader(task, graders)
     verdict = not_attempted()
     if attempted(submission):
-        verdict = grade(grader, submission, getattr(grader, "limits", Limits()))
+        way = grade_kernel if getattr(grader, "takes_kernel", False) else grade
+        verdict = way(grader, submission, getattr(grader, "limits", Limits()))
     line = placeholder_line(submission) if verdict.attempted and not verdict.passed else None
     if line is not None:
         verdict = verdict.with_hint(f"In line {line} a `...` still waits for your code.")

@@ -238,7 +238,7 @@ class Remote:
     Call it, or read an attribute: plain data comes back by value, anything else as a ``Remote``.
     ``run`` hands it to a function of the package beside it: ``kernel.run("aiinfra.measure.simt",
     "launch", grid, block)`` calls ``launch(kernel, grid, block)`` in the submission's process,
-    where the submission could also change what ``launch`` does.
+    where the submission could also change what ``launch`` does (so ``kernel_check`` sends text).
     """
 
     def __init__(self, apart: Apart, handle: int, kind: str) -> None:

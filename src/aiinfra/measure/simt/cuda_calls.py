@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -47,6 +48,8 @@ class CudaName(NamedTuple):
 
 def cuda_name(value: Any) -> CudaName | None:
     """The name of an object of ``numba.cuda``; None for anything else."""
+    if isinstance(value, CudaName):
+        return value
     if isinstance(value, ModuleType):
         return CudaName("") if value.__name__ in ("numba.cuda", "numba.cuda.simulator") else None
     return _imported().get(id(value)) if "numba.cuda" in sys.modules else None
@@ -122,14 +125,14 @@ def shared_array(frame: Frame, node: ast.AST, shape: Any, dtype: Any, **_: Any) 
     if dynamic:
         sizes = (state.dynamic_bytes // kind.itemsize,)
     if key not in state.arrays:
-        cells = int(np.prod(sizes))
-        data = _dynamic(frame, kind) if dynamic else poison(cells * state.chunk.count, kind)
-        stride = len(data) // state.chunk.count
+        cells = math.prod(sizes)
         base = 0 if dynamic else -(-state.shared_bytes // ALIGNMENT) * ALIGNMENT
-        state.arrays[key] = Memory("", "shared", data, stride, base)
         state.shared_bytes = state.shared_bytes if dynamic else base + cells * kind.itemsize
         if state.shared_bytes > SHARED_LIMIT:
             raise frame.error(node, f"shared arrays take {state.shared_bytes} B, at most 49152 fit")
+        data = _dynamic(frame, kind) if dynamic else poison(cells * state.chunk.count, kind)
+        stride = len(data) // state.chunk.count
+        state.arrays[key] = Memory("", "shared", data, stride, base)
     shape = tuple(np.int64(size) for size in sizes)
     return View(state.arrays[key], np.int64(0), shape, row_major(sizes))
 

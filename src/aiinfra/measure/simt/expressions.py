@@ -182,6 +182,9 @@ class Expressions(Frame):
         if getattr(function, "__hash__", None):
             vector = BUILTINS.get(function) or math_function(function)
         if vector is not None:
+            if function is not len and any(isinstance(value, View) for value in arguments):
+                what = f"{getattr(function, '__name__', 'a function')} of a whole array"
+                raise unsupported(self.source.name, node, what, "index one element")
             return vector(*(number(value) for value in arguments))
         if function is print:
             return self._print(arguments)

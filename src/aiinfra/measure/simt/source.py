@@ -80,7 +80,7 @@ def read_source(kernel: Any) -> Source:
     if function.__name__ == "<lambda>":
         raise unsupported("<lambda>", ast.Pass(lineno=code.co_firstlineno), "a lambda", "use def")
     try:
-        tree = ast.parse(textwrap.dedent(_text(function)))
+        tree = ast.parse(textwrap.dedent(text_of(function)))
     except (OSError, SyntaxError, IndentationError) as error:
         raise SourceMissingError(
             f"the source of {function.__name__} ({code.co_filename}) cannot be read; "
@@ -95,7 +95,8 @@ def read_source(kernel: Any) -> Source:
     return Source(function.__name__, function, found, frozenset(code.co_varnames))
 
 
-def _text(function: Any) -> str:
+def text_of(function: Any) -> str:
+    """The lines of a function as they were typed; OSError where none are kept."""
     lines = linecache.getlines(function.__code__.co_filename, function.__globals__)
     if lines:
         return "".join(inspect.getblock(lines[function.__code__.co_firstlineno - 1 :]))

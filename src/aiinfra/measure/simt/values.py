@@ -92,9 +92,11 @@ def data_type(kind: Any) -> np.dtype[Any] | None:
     if isinstance(kind, type):
         known = issubclass(kind, np.generic) or kind in (int, float, bool, complex)
         return np.dtype(kind) if known else None
-    if type(kind).__module__.startswith("numba.") and hasattr(kind, "bitwidth"):
-        return np.dtype(str(kind))
-    return np.dtype(bool) if str(kind) in ("bool", "boolean") else None
+    if not type(kind).__module__.startswith("numba."):
+        return None
+    if str(kind) in ("bool", "boolean"):
+        return np.dtype(bool)
+    return np.dtype(str(kind)) if hasattr(kind, "bitwidth") else None
 
 
 def cast(value: Any, kind: np.dtype[Any]) -> Any:

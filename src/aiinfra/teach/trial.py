@@ -1,0 +1,70 @@
+"""Try a kernel before it is checked: launch it, draw what it does to memory, say what went wrong.
+
+A trial never ends in a traceback: a stub, a mistake or a kernel without the kind of access that
+the figure shows gets a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiinfra.teach.stub import attempted
+from aiinfra.teach.words import say
+
+if TYPE_CHECKING:
+    from aiinfra.measure.simt import Access, Report
+
+STUB = "Write the kernel first: here you will see what it does to memory."
+MOST_STEPS = 100_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One launch of the learner's kernel, for figures to draw."""
+
+    report: Report
+
+    def requests(self, space: str, most: int = 3) -> dict[str, Access]:
+        """The fullest request of a warp at each place of the source, in the order of execution."""
+        best: dict[tuple[int, int, str, str], Access] = {}
+        for row in self.report.accesses:
+            place = (row.line, row.column, row.array, row.action)
+            if row.space == space and row.action != "atomic":
+                kept = best.setdefault(place, row)
+                best[place] = row if len(row.lanes) > len(kept.lanes) else kept
+        named: dict[str, Access] = {}
+        for (line, _, array, action), row in best.items():
+            named.setdefault(f"line {line}, {action} {array}", row)
+        return dict(list(named.items())[:most])
+
+
+def trial(
+    kernel: Any, grid: Any, block: Any, *arguments: Any, draw: Callable[[Trial], Any]
+) -> Any | None:
+    """Launch ``kernel[grid, block](*arguments)`` in the interpreter and return ``draw(trial)``.
+
+    Where there is nothing to draw, say why and return ``None``. What the interpreter found, such
+    as an access out of bounds or a race, is said too.
+    """
+    from aiinfra.measure.simt import KernelError, launch
+    from aiinfra.teach.graders.kernel_words import findings
+
+    if not attempted(kernel):
+        say(STUB)
+        return None
+    try:
+        report = launch(kernel, grid, block, *arguments, max_steps=MOST_STEPS)
+    except Exception as problem:  # whatever a beginner's kernel may provoke
+        kind = "" if isinstance(problem, KernelError) else f"{type(problem).__name__}: "
+        say(f"The kernel does not run yet. {kind}{problem}")
+        return None
+    for line, told in findings(report, {}):
+        say(f"Line {line}: {told}")
+        break
+    try:
+        return draw(Trial(report))
+    except ValueError:
+        say("Nothing to draw: the kernel makes no such access to memory.")
+        return None

@@ -1,0 +1,97 @@
+"""Take parts of a lesson or lab without running it: kernels, listings and what these need.
+
+A part is executed together with the lesson's imports and every module-level definition that it
+names, recursively; predictions, experiments and figures stay where they are.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from conftest import ROOT, lesson_sources
+
+LISTING = "_CUDA"
+
+
+def lesson_paths() -> list[Path]:
+    """Every lesson and lab."""
+    return [source.path for source in lesson_sources()]
+
+
+def load_parts(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Execute the definitions of ``names`` and what they use; return the namespace.
+
+    Raises ``KeyError`` for a name that the file does not define.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    wanted = list(reached(tree, names))
+    kept = [node for node in tree.body if is_import(node) or node in wanted]
+    for node in kept:
+        if isinstance(node, ast.FunctionDef):  # an experiment would look for its recording
+            node.decorator_list = [d for d in node.decorator_list if "experiment" not in words(d)]
+    namespace: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
+    exec(compile(ast.Module(kept, []), str(path), "exec"), namespace)
+    return namespace
+
+
+def reached(tree: ast.Module, names: Iterable[str]) -> Iterator[ast.stmt]:
+    """The statements that bind ``names`` or anything that they use."""
+    bound: dict[str, list[ast.stmt]] = {}
+    for node in tree.body:
+        for name in names_bound(node):
+            bound.setdefault(name, []).append(node)
+    waiting, seen = list(names), set()
+    if missing := [name for name in waiting if name not in bound]:
+        raise KeyError(f"not defined: {', '.join(missing)}")
+    while waiting:
+        name = waiting.pop()
+        if name not in seen and name in bound:
+            seen.add(name)
+            for node in bound[name]:
+                yield node
+                waiting += words(node)
+
+
+def names_bound(node: ast.stmt) -> list[str]:
+    """Names that a top-level statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return [
+        item.id for target in targets for item in ast.walk(target) if isinstance(item, ast.Name)
+    ]
+
+
+def words(node: ast.AST) -> set[str]:
+    """Every name that a piece of code mentions."""
+    return {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
+
+
+def is_import(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def listings(path: Path) -> list[str]:
+    """Names of the CUDA C listings: module-level constants that end in ``_CUDA``."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [name for node in tree.body for name in names_bound(node) if name.endswith(LISTING)]
+
+
+def numba_kernels(path: Path) -> list[str]:
+    """Names of the functions that ``cuda.jit`` makes kernels, device functions apart."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = []
+    for node in tree.body:
+        decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+        texts = [ast.unparse(decorator) for decorator in decorators]
+        if any(text.startswith("cuda.jit") and "device=True" not in text for text in texts):
+            found.append(node.name)  # type: ignore[attr-defined]
+    return found
+
+
+def lesson(stem: str) -> Path:
+    """The path of a lesson by its stem."""
+    return ROOT / "lessons" / "notebooks" / f"{stem}.py"

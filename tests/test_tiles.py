@@ -1,0 +1,93 @@
+"""Tiles on a GPU: traffic and residency worked by hand, and a ladder that others measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lesson_parts import lesson, load_parts
+
+from aiinfra.facts.catalogue import accelerator, overhead
+from aiinfra.model.tiles import Read, Tile, residency, tile_time
+
+LESSON = load_parts(lesson("04_matmul_ladder"), ["GPU_RUNGS", "READS", "PUBLISHED"])
+TILES = {rung: tile for rung, (_, _, tile) in LESSON["GPU_RUNGS"].items()}
+
+
+@pytest.mark.parametrize(
+    ("read", "wavefronts"),
+    [
+        (Read(1, 4, lambda lane: 0), 1),  # one word for all
+        (Read(1, 4, lambda lane: 4 * lane), 1),  # every bank once
+        (Read(1, 4, lambda lane: 8 * lane), 2),  # every other bank twice
+        (Read(1, 4, lambda lane: 128 * lane), 32),  # one bank for all
+        (Read(1, 4, lambda lane: 132 * lane), 1),  # padded by a word
+        (Read(1, 16, lambda lane: 16 * lane), 4),  # 512 bytes through 128
+        (Read(1, 4, lambda lane: 4 * lane, shared=False), 1),  # one line
+        (Read(1, 4, lambda lane: 16384 * lane, shared=False), 32),  # a line for each lane
+        (Read(1, 4, lambda lane: 4 * lane + 64, shared=False), 2),  # across a line's edge
+    ],
+)
+def test_wavefronts_are_counted_by_hand(read: Read, wavefronts: int) -> None:
+    assert read.wavefronts == wavefronts
+
+
+def test_a_tile_of_128_moves_a_byte_for_32_flop() -> None:
+    # 2 * 128 * 128 FLOP a step for 256 numbers of 4 bytes
+    assert Tile(128, 128, 8, 8, 8).intensity == 32
+    assert Tile(128, 256, 32, 8, 16, word=2).intensity == pytest.approx(85.33, abs=0.01)
+
+
+def test_residency_of_the_cuda_examples_is_worked_by_hand() -> None:
+    square = Tile(128, 128, 8, 8, 8)  # 256 threads
+    held = residency(square, registers=128)  # 32768 registers a block, two of them fill the SM
+    assert (held.blocks, held.warps, held.occupancy) == (2, 16, 0.25)
+    assert held.limited_by == "registers"
+    assert residency(square, registers=121) == held  # handed out in steps of 8
+    big = residency(Tile(128, 256, 32, 8, 16, stages=4, word=2))
+    assert big.blocks == 1
+    hungry = replace(square, depth=64, stages=2)  # 128 KiB of shared memory
+    assert residency(hungry, registers=32).limited_by == "shared memory"
+    assert residency(Tile(32, 32), registers=16).limited_by == "threads"
+
+
+@given(st.sampled_from([512, 1024, 2048, 4096, 8192]), st.sampled_from(list(TILES)))
+def test_no_rung_beats_the_peak_or_the_memory(size: int, rung: str) -> None:
+    device, tile = accelerator("h200-sxm"), TILES[rung]
+    precision = "fp32" if tile.word == 4 else "bf16"
+    time = tile_time(tile, LESSON["READS"][rung], size, device, precision)
+    assert time.seconds >= 2 * size**3 / device.peaks[precision]
+    assert time.seconds >= 3 * size**2 * tile.word / device.memory_bandwidth * 0.99
+    assert 0 < time.balance <= 1
+
+
+def test_each_rung_is_faster_than_the_one_before() -> None:
+    device = accelerator("h200-sxm")
+    seconds = [
+        tile_time(
+            tile, LESSON["READS"][r], 4096, device, "fp32" if tile.word == 4 else "bf16"
+        ).seconds
+        for r, tile in TILES.items()
+    ]
+    assert seconds == sorted(seconds, reverse=True)
+
+
+def test_boehms_naive_kernel_is_predicted_and_the_others_bounded() -> None:
+    for rung, slug in LESSON["PUBLISHED"].items():
+        published = overhead(f"sgemm-a6000-{slug}").value
+        time = tile_time(TILES[rung], LESSON["READS"][rung], 4096, accelerator("rtx-a6000"))
+        ratio = 2 * 4096**3 / time.seconds / published
+        assert (0.9 < ratio < 1.1) if rung == "naive" else (1.5 < ratio < 3.2), rung
+
+
+def test_a_small_product_leaves_most_of_the_gpu_idle() -> None:
+    tile, reads = TILES["wide loads"], LESSON["READS"]["wide loads"]
+    assert tile_time(tile, reads, 512, accelerator("h200-sxm")).balance == pytest.approx(16 / 132)
+
+
+def test_a_device_without_a_clock_is_an_error_with_its_mend() -> None:
+    device = replace(accelerator("h200-sxm"), boost_clock=None)
+    with pytest.raises(ValueError, match="choose another"):
+        tile_time(TILES["naive"], LESSON["READS"]["naive"], 64, device)
