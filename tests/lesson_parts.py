@@ -13,6 +13,8 @@ from typing import Any
 
 from conftest import ROOT, lesson_sources
 
+from aiinfra.measure.source_hash import define, is_experiment
+
 LISTING = "_CUDA"
 
 
@@ -26,18 +28,19 @@ def load_parts(path: Path, names: Iterable[str]) -> dict[str, Any]:
 
     Raises ``KeyError`` for a name that the file does not define.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    wanted = list(reached(tree, names))
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    wanted = list(reached(text, tree, names))
     kept = [node for node in tree.body if is_import(node) or node in wanted]
     for node in kept:
         if isinstance(node, ast.FunctionDef):  # an experiment would look for its recording
-            node.decorator_list = [d for d in node.decorator_list if "experiment" not in words(d)]
+            node.decorator_list = [d for d in node.decorator_list if not is_experiment(d)]
     namespace: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
     exec(compile(ast.Module(kept, []), str(path), "exec"), namespace)
     return namespace
 
 
-def reached(tree: ast.Module, names: Iterable[str]) -> Iterator[ast.stmt]:
+def reached(text: str, tree: ast.Module, names: Iterable[str]) -> Iterator[ast.stmt]:
     """The statements that bind ``names`` or anything that they use."""
     bound: dict[str, list[ast.stmt]] = {}
     for node in tree.body:
@@ -52,7 +55,7 @@ def reached(tree: ast.Module, names: Iterable[str]) -> Iterator[ast.stmt]:
             seen.add(name)
             for node in bound[name]:
                 yield node
-                waiting += words(node)
+                waiting += define(text, node).uses  # names of its own are not among them
 
 
 def names_bound(node: ast.stmt) -> list[str]:
@@ -63,11 +66,6 @@ def names_bound(node: ast.stmt) -> list[str]:
     return [
         item.id for target in targets for item in ast.walk(target) if isinstance(item, ast.Name)
     ]
-
-
-def words(node: ast.AST) -> set[str]:
-    """Every name that a piece of code mentions."""
-    return {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
 
 
 def is_import(node: ast.stmt) -> bool:

@@ -34,34 +34,15 @@ def blocks_by_adding(threads, registers, shared):
     return np.int64(count)
 
 
-def tiled(a, b, tile):
-    c = np.zeros((len(a), b.shape[1]))
-    for i in range(0, len(a), tile):
-        for j in range(0, b.shape[1], tile):
-            for step in range(0, len(b), tile):
-                part = a[i : i + tile, step : step + tile] @ b[step : step + tile, j : j + tile]
-                c[i : i + tile, j : j + tile] += part
-    return c
+def least_tile(peak, bandwidth, word):
+    side = 1
+    while side / word < peak / bandwidth:
+        side *= 2
+    return side
 
 
-def outer_products(a, b, tile):
-    return sum(
-        (np.outer(a[:, step], b[step]) for step in range(len(b))), np.zeros((len(a), b.shape[1]))
-    ).tolist()
-
-
-def no_edges(a, b, tile):
-    c = np.zeros((len(a), b.shape[1]))
-    for i in range(0, len(a) - tile + 1, tile):
-        for j in range(0, b.shape[1] - tile + 1, tile):
-            c[i : i + tile, j : j + tile] = a[i : i + tile] @ b[:, j : j + tile]
-    return c
-
-
-def changes_its_input(a, b, tile):
-    c = a @ b
-    a[:] = 0
-    return c
+def least_tile_by_logarithm(peak, bandwidth, word):
+    return 2 ** max(0, math.ceil(round(math.log2(word * peak / bandwidth), 12)))
 
 
 RIGHT = [
@@ -69,8 +50,8 @@ RIGHT = [
     ("04.l2_bytes", l2_by_blocks),
     ("04.blocks_per_sm", blocks),
     ("04.blocks_per_sm", blocks_by_adding),
-    ("04.tiled", tiled),
-    ("04.tiled", outer_products),
+    ("04.least_tile", least_tile),
+    ("04.least_tile", least_tile_by_logarithm),
 ]
 
 WRONG = [
@@ -83,8 +64,9 @@ WRONG = [
     ("04.blocks_per_sm", lambda t, r, s: 65536 / (r * t), "whole number|more"),
     ("04.blocks_per_sm", lambda t, r, s: 1, "another block"),
     ("04.blocks_per_sm", lambda t, r, s: min(32, 65536 // (r * t), 2048 // t), "more blocks"),
-    ("04.tiled", no_edges, "wrong"),
-    ("04.tiled", changes_its_input, "changed"),
-    ("04.tiled", lambda a, b, tile: a[:, :tile] @ b[:tile], "wrong"),
-    ("04.tiled", lambda a, b, tile: np.zeros((len(a), b.shape[1])), "wrong"),
+    ("04.least_tile", lambda p, b, w: w * p / b, "power of two"),
+    ("04.least_tile", lambda p, b, w: 2 * least_tile(p, b, w), "half of this tile"),
+    ("04.least_tile", lambda p, b, w: least_tile(p, b, w) / 2, "too slow|power of two"),
+    ("04.least_tile", lambda p, b, w: least_tile(p, b, 4), "too slow|half"),
+    ("04.least_tile", lambda p, b, w: 64, "too slow|half"),
 ]

@@ -1,7 +1,8 @@
 """What data parallelism costs beyond computation: gradients, sharded weights, the update.
 
 Sources: S. Rajbhandari et al., "ZeRO", arXiv 1910.02054 (stages and their volumes); Y. Zhao et
-al., "PyTorch FSDP", arXiv 2304.11277 (prefetching of weights behind computation).
+al., "PyTorch FSDP", arXiv 2304.11277 (prefetching of weights behind computation); DeepSpeed issue
+2252 (stage 2 reduces gradients after every backward pass, read 2026-11-24).
 """
 
 from __future__ import annotations
@@ -19,11 +20,18 @@ WEIGHT_BYTES = 2
 UPDATE_BYTES = 50
 
 
+def units(model: Transformer, layout: Layout) -> tuple[int, float, float]:
+    """What one rank of an end stage holds: layers, parameters of each, and of an embedding table.
+    """
+    elsewhere = model.experts * model.expert_parameters * (1 - 1 / layout.expert)
+    layer = (model.layer_parameters - elsewhere) / layout.tensor
+    return layout.stage_layers(model), layer, model.vocab * model.hidden / layout.tensor
+
+
 def stage_parameters(model: Transformer, layout: Layout) -> float:
     """Parameters of one rank of an end stage: its layers and one embedding table."""
-    elsewhere = model.experts * model.expert_parameters * (1 - 1 / layout.expert)
-    layers = layout.stage_layers(model) * (model.layer_parameters - elsewhere)
-    return (layers + model.vocab * model.hidden) / layout.tensor
+    layers, layer, table = units(model, layout)
+    return layers * layer + table
 
 
 def gather_time(n_bytes: float, layout: Layout, cluster: Cluster) -> float:
@@ -38,25 +46,36 @@ def gather_time(n_bytes: float, layout: Layout, cluster: Cluster) -> float:
     return max(across, all_gather_time(n_bytes, inside, cluster.device_link).seconds)
 
 
+def layerwise_time(
+    width: float, model: Transformer, layout: Layout, cluster: Cluster
+) -> float:
+    """Seconds to gather a stage of ``width`` bytes a parameter, one layer after the other.
+
+    Sharded weights go a layer at a time, each with the latency of its collective.
+    """
+    layers, layer, table = units(model, layout)
+    whole = layers * gather_time(width * layer, layout, cluster)
+    return whole + gather_time(width * table, layout, cluster)
+
+
 def exposed(seconds: float, computation: float, overlap: float) -> float:
     """What is not hidden: at least the share that cannot overlap, at least what is too long."""
     return max((1 - overlap) * seconds, seconds - computation)
 
 
-def cover(layout: Layout) -> float:
-    """Micro-batches whose computation can hide a reduction of gradients up to ZeRO stage 2.
+def cover(layout: Layout, micro_batches: int) -> float:
+    """Micro-batches whose computation can hide a reduction of gradients up to ZeRO stage 1.
 
     A chunk's gradients are final after its last micro-batch; interleaved chunks end ``p / v``
-    micro-batches apart, so the first has ``p (v - 1) / v`` of them to hide behind.
+    micro-batches apart, so the first has ``p (v - 1) / v`` of them to hide behind, and never more
+    than there are.
     """
-    if layout.zero == 3:
-        return 1.0
     stages, chunks = layout.pipeline, layout.virtual_stages
-    return max(1.0, stages * (chunks - 1) / chunks)
+    return min(float(micro_batches), max(1.0, stages * (chunks - 1) / chunks))
 
 
 def data_time(
-    parameters: float,
+    model: Transformer,
     layout: Layout,
     cluster: Cluster,
     soft: Software,
@@ -66,25 +85,32 @@ def data_time(
     """Price a step's gradient reduction and weight gathering that computation does not hide.
 
     ``stage`` is what can hide it of one micro-batch on a stage, forward and backward, in seconds.
-    Up to ZeRO stage 2 gradients are reduced once a step, behind the last backward passes; from
-    stage 1 that is a reduce-scatter, and an all-gather of weights behind the next forward passes.
-    Stage 3 gathers weights in every forward and backward pass and scatters gradients in every
-    backward. Known error: experts' gradients are reduced as if over the whole group.
+    Stage 0 all-reduces gradients once a step, behind the last backward passes. Stage 1
+    reduce-scatters them instead and gathers the new weights behind the next forward passes. Stage 2
+    keeps no more than its shard of the gradients, so it scatters them after every backward pass, as
+    DeepSpeed does; a framework that scatters once a step holds them whole until then, which is
+    stage 1 here. Stage 3 gathers the weights of each layer in every forward and backward pass and
+    scatters its gradients in every backward: one collective a layer each. Known error: experts'
+    gradients are reduced as if over the whole group.
     """
     if layout.data * layout.context == 1:
         return 0.0
-    forward, backward = (cover(layout) * seconds for seconds in stage)
-    weights = gather_time(WEIGHT_BYTES * parameters, layout, cluster)
+    overlap, (forward, backward) = soft.data_overlap, stage
+    if layout.zero == 3:
+        weights = layerwise_time(WEIGHT_BYTES, model, layout, cluster)
+        gradients = layerwise_time(soft.gradient_bytes, model, layout, cluster)
+        once = exposed(weights, forward, overlap) + exposed(weights + gradients, backward, overlap)
+        return micro_batches * once
+    parameters = stage_parameters(model, layout)
     gradients = gather_time(soft.gradient_bytes * parameters, layout, cluster)
-    if layout.zero < 3:
-        if layout.zero == 0:
-            return exposed(2 * gradients, backward, soft.data_overlap)
-        return exposed(gradients, backward, soft.data_overlap) + exposed(
-            weights, forward, soft.data_overlap
-        )
-    once = exposed(weights, forward, soft.data_overlap)
-    once += exposed(weights + gradients, backward, soft.data_overlap)
-    return micro_batches * once
+    weights = gather_time(WEIGHT_BYTES * parameters, layout, cluster)
+    behind = cover(layout, micro_batches)
+    if layout.zero == 0:
+        return exposed(2 * gradients, behind * backward, overlap)
+    gathering = exposed(weights, behind * forward, overlap)
+    if layout.zero == 2:
+        return micro_batches * exposed(gradients, backward, overlap) + gathering
+    return exposed(gradients, behind * backward, overlap) + gathering
 
 
 def update_time(parameters: float, layout: Layout, cluster: Cluster, soft: Software) -> float:

@@ -21,10 +21,12 @@ NARROW = ("fp8", "int8", "fp4")
 FLASH_BACKWARD = 2.5  # five products instead of two
 
 # Passes over a tensor, in multiples of its bytes; a dropout's mask counts half. Forward, backward.
-HIDDEN_PASSES = (2 * 2 + 2 * 3.5, 2 * 6 + 2 * 2.5)  # two norms, two dropout-and-residuals
+HIDDEN_PASSES = (2 * 2 + 2 * 3, 2 * 6)  # two norms, two residuals (read 2, write 1; none)
+HIDDEN_DROPOUT = (2 * 0.5, 2 * 2.5)  # two masks, fused with the residuals; read 1.5, write 1
 FFN_PASSES = (2, 3)  # the activation: read and write; read two and write one
 HEADS_PASSES = (2, 2)  # queries, keys, values and context change their order in memory
-SCORE_PASSES = (2 + 2.5, 2.5 + 3)  # softmax, dropout; products with scores are priced as such
+SCORE_PASSES = (2, 3)  # softmax; products with scores are priced as such
+SCORE_DROPOUT = (2.5, 2.5)
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def attention_time(
     Fused (flash) kernels skip what a causal mask hides and keep scores on chip:
     ``2 b s^2 / c * width / t`` FLOP forward at a share ``flash s / (s + ramp)`` of the peak. Others
     compute every score and move ``2 a b s^2 / (c t)`` bytes at each pass; heads are priced as one
-    tall product. Scores stay in 16 bits where weights are narrower.
+    tall product. Scores stay in 16 bits where weights are narrower; fused kernels drop on chip.
     """
     precision = "bf16" if precision in NARROW else precision
     heads = model.heads // part.tensor
@@ -147,7 +149,8 @@ def attention_time(
     context = Gemm("weighted sum", rows, model.head_size, part.sequence)
     once = products((scores, context), precision, cluster, software.matmul)
     move = WIDTH * rows * part.sequence / (software.memory * cluster.accelerator.memory_bandwidth)
-    return once + SCORE_PASSES[0] * move, 2 * once + SCORE_PASSES[1] * move
+    first, second = (p + software.dropout * d for p, d in zip(SCORE_PASSES, SCORE_DROPOUT, strict=True))
+    return once + first * move, 2 * once + second * move
 
 
 def elementwise_time(
@@ -159,8 +162,9 @@ def elementwise_time(
     width = model.ffn * model.active_experts * (1.5 if model.gated_ffn else 1.0) / part.tensor
     heads = (2 * model.query_width + 2 * model.kv_width) / part.tensor
     rate = WIDTH * part.tokens / (software.memory * cluster.accelerator.memory_bandwidth)
+    passes = [p + software.dropout * d for p, d in zip(HIDDEN_PASSES, HIDDEN_DROPOUT, strict=True)]
     forward, backward = (
-        rate * (hidden * HIDDEN_PASSES[i] + width * FFN_PASSES[i] + heads * HEADS_PASSES[i])
+        rate * (hidden * passes[i] + width * FFN_PASSES[i] + heads * HEADS_PASSES[i])
         for i in (0, 1)
     )
     return forward, backward

@@ -8,7 +8,7 @@ parallelism, selective recomputation); S. Rajbhandari et al., "ZeRO", arXiv 1910
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from aiinfra.facts import catalogue
@@ -17,10 +17,14 @@ from aiinfra.model.transformer import Transformer
 
 Recompute = Literal["none", "selective", "full"]
 
-# What the vendor's own node of that generation has per accelerator (DGX A100: eight HDR ports,
-# DGX H100 and B200: eight ports of 400 Gbit/s); others are given NDR, and Cluster takes any link.
-NETWORK = {"nvlink-2": "ethernet-100g", "nvlink-3": "infiniband-hdr"}
+# The fastest adapter that a host link of that generation feeds: 100 Gbit/s on PCIe 3 x16, 200 on
+# PCIe 4 x16, 400 beyond. So it is in the vendor's own nodes: DGX-1 V100 has four EDR ports (NVIDIA,
+# DGX-1 with Tesla V100 system architecture, white paper, read 2026-11-24), DGX A100 eight HDR ports
+# (shared/validation, training.csv), DGX H100 eight of 400 Gbit/s (S. Bekman, Machine Learning
+# Engineering, network, read 2026-11-24); that of B200 is taken for the same (unchecked).
+NETWORK = {"pcie-3-x16": "infiniband-edr", "pcie-4-x16": "infiniband-hdr"}
 OTHER_NETWORK = "infiniband-ndr"
+SHARING = {"nvlink-2": 2}  # accelerators on one port: DGX-1 has four for eight
 
 
 class LayoutError(ValueError):
@@ -134,10 +138,33 @@ class Cluster:
     def of(cls, accelerator: str | Accelerator, network: str = "", node_size: int = 8) -> Cluster:
         """Build a cluster from catalogue names; ``CatalogueError`` where one is not there.
 
-        The network defaults to what the vendor's node has; accelerators without a link of their
-        own talk over the host's.
+        The network defaults to what the vendor's node has; no network is faster than the host link
+        it goes through. Accelerators without a link of their own talk over the host's.
         """
         device = catalogue.accelerator(accelerator) if isinstance(accelerator, str) else accelerator
         inner = device.device_link or device.host_link or "pcie-4-x16"
-        outer = network or NETWORK.get(inner, OTHER_NETWORK)
-        return cls(device, catalogue.link(inner), catalogue.link(outer), node_size)
+        outer = catalogue.link(network) if network else default_network(device)
+        if device.host_link:
+            outer = behind(outer, catalogue.link(device.host_link))
+        return cls(device, catalogue.link(inner), outer, node_size)
+
+
+def default_network(device: Accelerator) -> Link:
+    """Return an accelerator's share of the network that the vendor's node has."""
+    whole = catalogue.link(NETWORK.get(device.host_link or "", OTHER_NETWORK))
+    sharing = SHARING.get(device.device_link or "", 1)
+    if sharing == 1:
+        return whole
+    share = whole.bandwidth_per_direction / sharing
+    return replace(whole, name=f"1/{sharing} of {whole.name}", bandwidth_per_direction=share)
+
+
+def behind(network: Link, host: Link) -> Link:
+    """Return the network as an accelerator sees it behind its host link: the slower of the two."""
+    if network.bandwidth_per_direction <= host.bandwidth_per_direction:
+        return network
+    return replace(
+        network,
+        name=f"{network.name} behind {host.name}",
+        bandwidth_per_direction=host.bandwidth_per_direction,
+    )

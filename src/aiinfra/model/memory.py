@@ -112,11 +112,13 @@ def memory_ledger(
     flash_attention: bool = False,
     recipe: Recipe = MEGATRON,
     global_batch: int | None = None,
+    dropout: bool = True,
 ) -> MemoryLedger:
     """Reckon what one rank of the first stage holds, in bytes.
 
     Activations of ``L (1 + (p - 1) / (p v))`` layers are alive at the peak of an interleaved
     schedule, fewer where ``global_batch`` gives too few micro-batches to fill the pipeline.
+    ``dropout`` counts its masks: GPT-2 and GPT-3 train with it, models since 2021 without.
     Known error: fragmentation, buffers of the collectives and the framework itself are missing,
     several GiB on a real device. Raises ``LayoutError`` where the layout does not divide.
     """
@@ -125,7 +127,8 @@ def memory_ledger(
     alive = layers_alive(model, layout, global_batch)
     layer = layer_state(model, layout, recipe)
     layers = layout.stage_layers(model)
-    kept, core = kept_bytes(model, layout, tokens, sequence, flash_attention)
+    kept, core = kept_bytes(model, layout, tokens, sequence, flash_attention, dropout)
+    mask = tokens * model.hidden * split(layout) if dropout else 0.0
     return MemoryLedger(
         weights=layers * layer.weights,
         gradients=layers * layer.gradients,
@@ -133,9 +136,10 @@ def memory_ledger(
         embedding=embedding_state(model, layout, recipe).total,
         activations=alive * kept,
         attention_core=alive * core,
-        input=tokens * model.hidden * split(layout) * alive / layers,
+        input=mask * alive / layers,
         logits=logit_bytes(model, layout, tokens) if layout.pipeline == 1 else 0.0,
-        working=working_bytes(model, layout, tokens, sequence, flash_attention, recipe),
+        working=recomputed_bytes(model, layout, tokens, sequence, flash_attention, dropout)
+        + gathered_bytes(model, layout, recipe),
     )
 
 
@@ -173,29 +177,41 @@ def embedding_state(model: Transformer, layout: Layout, recipe: Recipe) -> State
 
 
 def layer_bytes(
-    model: Transformer, layout: Layout, tokens: float, sequence: int, flash_attention: bool
+    model: Transformer,
+    layout: Layout,
+    tokens: float,
+    sequence: int,
+    flash_attention: bool,
+    dropout: bool,
 ) -> tuple[float, float]:
     """Bytes one layer computes for its backward pass: all but scores, and scores.
 
     Whole on every tensor-parallel rank unless sequence parallel: inputs of two norms and two
-    pairs of matrices, two dropout masks, ``10 s b h``. Split: queries, keys, values, context,
-    and two or three feed-forward tensors, ``24 s b h / t`` where the network is 4 h wide.
-    Scores: softmax, mask and dropped softmax, ``5 a s^2 b / t``; fused attention keeps 4 B a row.
+    pairs of matrices, ``8 s b h``, and two dropout masks, ``2 s b h``. Split: queries, keys,
+    values, context, and two or three feed-forward tensors, ``24 s b h / t`` where the network is
+    4 h wide. Scores: softmax, ``2 a s^2 b / t``, with dropout mask and dropped softmax, ``5 a s^2
+    b / t``; fused attention keeps 4 B a row.
     """
     width = (6 if model.gated_ffn else 4) * model.ffn * model.active_experts
     inner = 4 * model.query_width + 4 * model.kv_width + width
-    kept = tokens * (10 * model.hidden * split(layout) + inner / layout.tensor)
-    row = 4.0 if flash_attention else 5.0 * sequence
+    whole = (10 if dropout else 8) * model.hidden * split(layout)
+    kept = tokens * (whole + inner / layout.tensor)
+    row = 4.0 if flash_attention else (5.0 if dropout else 2.0) * sequence
     return kept, tokens * row * model.heads / layout.tensor
 
 
 def kept_bytes(
-    model: Transformer, layout: Layout, tokens: float, sequence: int, flash_attention: bool
+    model: Transformer,
+    layout: Layout,
+    tokens: float,
+    sequence: int,
+    flash_attention: bool,
+    dropout: bool,
 ) -> tuple[float, float]:
     """Bytes one layer keeps from its forward to its backward pass: all but scores, and scores."""
     if layout.recompute == "full":
         return 2 * tokens * model.hidden * split(layout), 0.0
-    kept, core = layer_bytes(model, layout, tokens, sequence, flash_attention)
+    kept, core = layer_bytes(model, layout, tokens, sequence, flash_attention, dropout)
     return kept, core if layout.recompute == "none" or flash_attention else 0.0
 
 
@@ -205,20 +221,24 @@ def logit_bytes(model: Transformer, layout: Layout, tokens: float) -> float:
     return tokens * (hidden + 4 * model.vocab / layout.tensor)
 
 
-def working_bytes(
+def recomputed_bytes(
     model: Transformer,
     layout: Layout,
     tokens: float,
     sequence: int,
     flash_attention: bool,
-    recipe: Recipe,
+    dropout: bool,
 ) -> float:
-    """Bytes of the layer that is being recomputed and of gathered weights (ZeRO stage 3)."""
-    kept, core = layer_bytes(model, layout, tokens, sequence, flash_attention)
+    """Bytes of the one layer that is being recomputed."""
+    kept, core = layer_bytes(model, layout, tokens, sequence, flash_attention, dropout)
     again = {"none": 0.0, "selective": 0.0 if flash_attention else core, "full": kept + core}
-    weights = 0.0
-    if layout.zero == 3:
-        own = model.experts * model.expert_parameters / layout.expert
-        shared = model.layer_parameters - model.experts * model.expert_parameters
-        weights = PREFETCHED * recipe.weight * (shared + own) / layout.tensor
-    return again[layout.recompute] + weights
+    return again[layout.recompute]
+
+
+def gathered_bytes(model: Transformer, layout: Layout, recipe: Recipe) -> float:
+    """Bytes of the layers whose weights ZeRO stage 3 has gathered."""
+    if layout.zero < 3:
+        return 0.0
+    own = model.experts * model.expert_parameters / layout.expert
+    shared = model.layer_parameters - model.experts * model.expert_parameters
+    return PREFETCHED * recipe.weight * (shared + own) / layout.tensor

@@ -4,8 +4,8 @@ A block of threads computes a tile of ``c = a @ b``, each thread a smaller tile 
 and walks along the inner dimension. Each number of the block's slices of ``a`` and ``b`` comes
 once through the L2 cache and is then read many times from shared memory, or from the L1 cache.
 
-Sources: S. Boehm, "How to optimize a CUDA matmul kernel for cuBLAS-like performance", 2022;
-NVIDIA CUTLASS, "Efficient GEMM in CUDA" (both read 2026-11-24).
+Sources: NVIDIA CUTLASS, "Efficient GEMM in CUDA"; S. Boehm, SGEMM_CUDA, README (both read
+2026-11-24; Boehm's article on the same kernels was not checked).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aiinfra.facts.schema import Accelerator
 
 WARP, BANKS, LINE = 32, 32, 128  # threads, banks of four bytes, bytes
 BOOKKEEPING = 22  # registers for addresses and counters, beside those that a tile needs
-REGISTER_UNIT, WARP_UNIT = 8, 4  # registers are handed out in these steps
+REGISTER_UNIT = 8  # a thread's registers are handed out in steps of these
 OUTPUT_BYTES = 4  # c is float32 also where the operands are narrower
 
 

@@ -38,7 +38,8 @@ class StepTime:
     the collectives of a layer; ``bubble`` waiting for the pipeline to fill and drain; ``stages``
     sends between stages; ``data`` what gradients and sharded weights cost beyond what computation
     hides; ``accumulation`` adding up the micro-batches' gradients; ``optimizer`` the update.
-    ``model_flop`` is what the model needs, without recomputation.
+    ``model_flop`` is what the model needs without recomputation, ``masked_flop`` the part of it
+    that a causal mask hides.
     """
 
     matmul: float
@@ -55,12 +56,13 @@ class StepTime:
     accumulation: float
     optimizer: float
     model_flop: float
+    masked_flop: float
     peak: float
 
     @property
     def parts(self) -> dict[str, float]:
         """Seconds by part."""
-        names = [part.name for part in fields(self)][:-2]
+        names = [part.name for part in fields(self)][:-3]
         return {name: getattr(self, name) for name in names}
 
     def without(self, part: str) -> StepTime:
@@ -90,8 +92,18 @@ class StepTime:
 
     @property
     def mfu(self) -> float:
-        """Model FLOP utilisation: ``model_flop / (seconds * peak of all ranks)``."""
+        """Model FLOP utilisation as papers state it: ``model_flop / (seconds * peak of all ranks)``.
+
+        The masked half of attention counts as done (A. Chowdhery et al., "PaLM", arXiv 2204.02311,
+        appendix B, unchecked; SC21's formula), so fused kernels, which skip it, exceed 1 on very
+        long sequences. ``causal_mfu`` cannot.
+        """
         return self.model_flop / (self.seconds * self.peak)
+
+    @property
+    def causal_mfu(self) -> float:
+        """Utilisation by the FLOP that a causal mask leaves: what the hardware must do at least."""
+        return (self.model_flop - self.masked_flop) / (self.seconds * self.peak)
 
 
 def step_time(
@@ -112,9 +124,11 @@ def step_time(
     names constants in ``calibration.toml`` or brings its own.
 
     Raises ``LayoutError`` where the layout does not divide and ``CatalogueError`` for a precision
-    that the accelerator lacks. Known error: 1.5 % mean on nine published steps of A100s (1.7 % on
-    each held back), 2.4 % (3.5 %) on seven of newer stacks. Not in it: stragglers, routing that is
+    that the accelerator lacks. Known error: @@@ Not in it: stragglers, routing that is
     not even, congestion of the fabric, uneven stages, reading data, checkpoints.
+    Where fabric and stragglers count it is too fast: by 20 to 50 % for ZeRO stage 3 on hundreds of
+    A100 (175 B, table 2 of SC21) and for the 530 B of MT-NLG on thousands, rows quoted from memory
+    (unchecked) and not fitted on.
     """
     layout.check(model, sequence)
     device, count = cluster.accelerator, layout.micro_batches(global_batch)
@@ -132,10 +146,11 @@ def step_time(
         head=count * head_time(model, part, cluster, precision, soft),
         bubble=layers * (forward.seconds + backward.seconds + again) * layout.idle,
         stages=count * stages_time(model, layout, part, cluster, soft),
-        data=data_time(parameters, layout, cluster, soft, count, stage),
+        data=data_time(model, layout, cluster, soft, count, stage),
         accumulation=count * accumulation_time(parameters, cluster, soft),
         optimizer=update_time(parameters, layout, cluster, soft),
         model_flop=model_flop(model, sequence, global_batch),
+        masked_flop=masked_flop(model, sequence, global_batch),
         peak=(device.peaks.get(precision) or device.peak(precision).value) * layout.ranks,
     )
 
@@ -149,6 +164,11 @@ def model_flop(model: Transformer, sequence: int, global_batch: int) -> float:
     weights = model.active_parameters - model.embedding_parameters + model.vocab * model.hidden
     attention = model.layers * global_batch * model.attention_flop(sequence, sequence)
     return 6.0 * tokens * weights + 3.0 * attention
+
+
+def masked_flop(model: Transformer, sequence: int, global_batch: int) -> float:
+    """FLOP of a step that a causal mask hides: half of attention's, forward and backward."""
+    return 1.5 * model.layers * global_batch * model.attention_flop(sequence, sequence)
 
 
 def recomputed(layout: Layout, forward: Pass, flash_attention: bool, soft: Software) -> float:
