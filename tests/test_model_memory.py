@@ -45,6 +45,23 @@ def test_a_layer_keeps_34_bytes_and_the_scores() -> None:
     assert ledger.attention_core == pytest.approx(48 * 5 * 64 * 2048**2 * 4)
 
 
+def test_without_dropout_a_layer_keeps_no_masks() -> None:
+    # s b h (32 + 2 a s / h): no masks of hidden states, of scores, or dropped scores.
+    ledger = memory_ledger(GPT_22B, Layout(micro_batch=4), 2048, dropout=False)
+    assert ledger.activations == pytest.approx(48 * 32 * 2048 * 4 * 6144)
+    assert ledger.attention_core == pytest.approx(48 * 2 * 64 * 2048**2 * 4)
+    assert ledger.input == 0
+
+
+def test_stage_two_holds_the_gradients_of_two_interleaved_chunks() -> None:
+    plain, chunks = (
+        memory_ledger(GPT_22B, Layout(pipeline=4, virtual_stages=v, data=8, zero=2), 2048).working
+        for v in (1, 3)
+    )
+    assert plain == 0
+    assert chunks == pytest.approx(2 * 4 * 4 * 12 * 6144**2)  # chunks, layers, bytes, parameters
+
+
 def test_tensor_parallel_leaves_ten_of_the_34_whole() -> None:
     ledger = memory_ledger(GPT_22B, Layout(tensor=8, micro_batch=4), 2048)
     assert ledger.activations == pytest.approx(48 * (10 + 24 / 8) * 2048 * 4 * 6144)

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiinfra.facts.catalogue import accelerator
-from aiinfra.model.data_parallel import cover, exposed
+from aiinfra.facts.catalogue import accelerator, link
+from aiinfra.model.data_parallel import cover, exposed, gather_time, rounds_of, units
 from aiinfra.model.layer import Slice, layer_time
 from aiinfra.model.layout import Cluster, Layout, LayoutError
-from aiinfra.model.software import software
+from aiinfra.model.software import family, software
 from aiinfra.model.training import StepTime, model_flop, step_time
 from aiinfra.model.transformer import Transformer
 from aiinfra.model.validate import RowError, find_set, validate
 from aiinfra.model.validate.report import PUBLISHED
-from aiinfra.model.validate.rows import read_rows
+from aiinfra.model.validate.rows import Row, read_rows
+from aiinfra.model.validate.training import fused, price, transformer, virtual_stages
 from aiinfra.model.validate.training import layout as layout_of
-from aiinfra.model.validate.training import price, transformer, virtual_stages
 
 GPT3 = Transformer(12288, 96, 96, 96, 4 * 12288, False, 51200, tied_embeddings=True)
 GPT_7B = Transformer(4096, 32, 32, 32, 4 * 4096, False, 51200, tied_embeddings=True)
@@ -65,13 +65,14 @@ def test_llama_405b_on_8192_and_16384_h100(
 ) -> None:
     # P. Balaji's slide, quoted in G. K. Lockwood's Digital garden, Llama-3.1 (read 2026-11-24):
     # tensor 8, pipeline 16, 16 M tokens a batch. None of it was fitted on. Our reading: a layer a
-    # chunk, stages as of 128 layers (126 of them count), FLOP of unmasked scores only.
+    # chunk, stages as of 128 layers (126 of them count), FLOP of unmasked scores only, gradients
+    # scattered once in a round of 16 micro-batches. Priced for a typical stack, which is slower.
     layout = Layout(8, 16, 8, data, zero=2, sequence_parallel=True, context=context)
     batch = 2**24 // sequence
     time = step_time(LLAMA_405B, layout, H100, sequence, batch)
     masked = 3 * 128 * batch * LLAMA_405B.attention_flop(sequence, sequence / 2)
     flop = model_flop(LLAMA_405B, sequence, batch) - masked
-    assert flop * 126 / 128 / time.seconds / layout.ranks == pytest.approx(published, rel=0.12)
+    assert flop * 126 / 128 / time.seconds / layout.ranks == pytest.approx(published, rel=0.15)
 
 
 def test_a_step_by_hand_when_nothing_but_products_counts() -> None:
@@ -117,7 +118,7 @@ def test_parts_sum_and_a_better_machine_is_never_slower(layout: Layout, flash: b
     now = step(layout=layout, flash_attention=flash)
     assert sum(now.parts.values()) == pytest.approx(now.seconds)
     assert min(now.parts.values()) >= 0
-    assert 0 < now.mfu < 1
+    assert 0 < now.causal_mfu < now.mfu < 1
     assert now.bound in now.parts
     network = replace(H100.network, bandwidth_per_direction=1e12)
     device = replace(H100.accelerator, memory_bandwidth=2 * H100.accelerator.memory_bandwidth)
@@ -125,6 +126,42 @@ def test_parts_sum_and_a_better_machine_is_never_slower(layout: Layout, flash: b
         assert step(layout=layout, flash_attention=flash, cluster=better).seconds <= now.seconds
     more = step(layout=layout, flash_attention=flash, global_batch=16 * layout.data * 2)
     assert more.seconds > now.seconds
+
+
+@settings(max_examples=150)
+@given(
+    layout=layouts,
+    name=st.sampled_from(["v100", "a100-sxm-80gb", "h100-sxm", "b200-sxm"]),
+    framework=st.sampled_from(["", "Megatron-LM 2021", "Megatron-Core", "PyTorch FSDP"]),
+    sequence=st.sampled_from([512, 2048, 8192, 65536]),
+    runs=st.integers(1, 9),
+    flash=st.booleans(),
+)
+def test_more_work_takes_longer_and_a_higher_peak_shortens_it(
+    layout: Layout, name: str, framework: str, sequence: int, runs: int, flash: bool
+) -> None:
+    cluster = Cluster.of(name)
+    device = cluster.accelerator
+    higher = replace(device, peaks={each: 1.5 * peak for each, peak in device.peaks.items()})
+    told = {
+        "layout": layout, "cluster": cluster, "sequence": sequence, "flash_attention": flash,
+        "global_batch": runs * layout.data * layout.micro_batch, "framework": framework,
+        "precision": "bf16" if "bf16" in device.peaks else "fp16",
+    }  # fmt: skip
+    now = step(**told).seconds
+    assert step(**{**told, "sequence": 2 * sequence}).seconds > now
+    assert step(**{**told, "global_batch": 2 * told["global_batch"]}).seconds > now
+    assert step(**{**told, "cluster": replace(cluster, accelerator=higher)}).seconds <= now * (
+        1 + 1e-12
+    )
+
+
+def test_a_long_sequence_exceeds_its_peak_only_where_masked_scores_count() -> None:
+    long = step(layout=Layout(8), cluster=A100, sequence=2**22)
+    assert long.mfu > 1
+    assert 0.45 < long.causal_mfu < 0.6
+    # 3 L B 4 s^2 h, of which the mask hides half.
+    assert long.masked_flop == pytest.approx(3 * 32 * 8 * 4 * 2.0**44 * 4096 / 2)
 
 
 def test_recomputation_costs_a_forward_pass() -> None:
@@ -181,6 +218,29 @@ def test_stage_three_moves_weights_in_every_micro_batch() -> None:
     assert once == pytest.approx(again)
 
 
+def test_stage_two_scatters_gradients_that_it_cannot_keep() -> None:
+    assert rounds_of(Layout(), 8) == rounds_of(Layout(pipeline=4), 8) == 8
+    assert rounds_of(Layout(pipeline=4, virtual_stages=2), 8) == 2
+    one, two = (step(layout=Layout(data=64, zero=zero), global_batch=512).data for zero in (1, 2))
+    assert 3 < two / one < 8
+    whole, split = (
+        step(layout=Layout(pipeline=8, virtual_stages=4, data=8, zero=zero)).data for zero in (1, 2)
+    )
+    assert split == pytest.approx(whole)
+
+
+def test_stage_three_pays_a_latency_for_every_layer() -> None:
+    # 32 layers, 512 ranks of 64 nodes: 33 gathers forward, 33 and as many scatters backward.
+    layout = Layout(data=512, zero=3)
+    layers, layer, table = units(GPT_7B, layout)
+    each, last = (gather_time(2 * size, layout, H100) for size in (layer, table))
+    at_once = gather_time(2 * (layers * layer + table), layout, H100)
+    assert layers * each + last > 1.3 * at_once
+    soft = replace(SOFT, data_overlap=0.0, gradient_bytes=2)
+    data = step(layout=layout, framework=soft, global_batch=512).data
+    assert data == pytest.approx(3 * (layers * each + last))
+
+
 def test_sharding_the_optimizer_swaps_half_an_all_reduce_for_the_weights() -> None:
     # 2 x 4 B of gradients a parameter; or 4 B of gradients and 2 B of weights.
     whole, sharded = (
@@ -191,9 +251,15 @@ def test_sharding_the_optimizer_swaps_half_an_all_reduce_for_the_weights() -> No
 
 
 def test_interleaved_chunks_hide_gradients_behind_each_other() -> None:
-    assert cover(Layout(pipeline=8, virtual_stages=4)) == pytest.approx(6)
-    assert cover(Layout(pipeline=8)) == cover(Layout()) == 1
-    assert cover(Layout(pipeline=8, virtual_stages=4, zero=3)) == 1
+    assert cover(Layout(pipeline=8, virtual_stages=4), 32) == pytest.approx(6)
+    assert cover(Layout(pipeline=8), 32) == cover(Layout(), 32) == 1
+
+
+def test_no_more_micro_batches_hide_gradients_than_there_are() -> None:
+    assert cover(Layout(pipeline=8, virtual_stages=4), 2) == 2
+    layout = Layout(4, pipeline=4, virtual_stages=4, data=64)
+    short, long = (step(layout=layout, global_batch=64, sequence=s).seconds for s in (1024, 2048))
+    assert long > short
 
 
 def test_gradients_that_no_product_adds_up_cost_traffic() -> None:
@@ -236,7 +302,7 @@ def test_a_part_left_out_takes_its_bubble_along() -> None:
     for part in whole.parts:
         lighter = whole.without(part)
         assert lighter.parts[part] == 0
-        assert lighter.seconds <= whole.seconds
+        assert lighter.seconds <= whole.seconds * (1 + 1e-12)
     products = whole.without("matmul")
     assert products.bubble < whole.bubble
     with pytest.raises(ValueError, match="no part 'gemm'; there are matmul"):
@@ -280,11 +346,49 @@ def test_a_precision_that_is_not_there_is_named() -> None:
         step(cluster=Cluster.of("v100"), precision="bf16")
 
 
-def test_a_framework_is_found_by_the_beginning_of_its_name() -> None:
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("Megatron-Core 0.12", "NeMo", "NVIDIA NeMo 2.0", "MCore", "Megatron Core 0.8",
+          "Megatron-LM 2024", "Megatron-LM (core 0.8)"), "megatron-core"),
+        (("MosaicML llm-foundry FSDP", "Composer FSDP", "PyTorch FSDP", "pytorch fsdp2"), "fsdp"),
+        (("DeepSpeed", "DeepSpeed ZeRO-3"), "deepspeed"),
+        (("Megatron-LM 2021", "Megatron-LM 2019", "Megatron-DeepSpeed"), "megatron-lm-2021"),
+        (("Megatron-LM 2022",), "megatron-lm-2022"),
+        (("Megatron-LM", "Megatron-LM 2023"), "megatron-lm"),
+        (("", "MaxText", "nemotron"), "other"),
+    ],
+)  # fmt: skip
+def test_a_framework_is_found_by_the_words_of_its_name(names: tuple[str, ...], found: str) -> None:
+    assert {family(name) for name in names} == {found}
+
+
+def test_what_a_framework_lacks_is_that_of_others() -> None:
     assert software("Megatron-LM 2021", "h100-sxm").gradient_bytes == 2
     assert software("Megatron-LM 2023", "h100-sxm").gradient_bytes == 4
-    assert software("Megatron-Core 0.12", "h100-sxm").forward_overlap > 0
+    assert software("PyTorch FSDP", "h100-sxm").flash < software("", "h100-sxm").flash
     assert software("something else", "mi300x") == software("", "tpu-v4")
+
+
+def test_dropout_moves_masks() -> None:
+    times = [
+        step(flash_attention=False, framework=replace(SOFT, dropout=dropout)) for dropout in (0, 1)
+    ]
+    assert times[0].elementwise < 0.95 * times[1].elementwise
+    assert times[0].attention < times[1].attention
+    assert times[0].matmul == times[1].matmul
+
+
+@pytest.mark.parametrize(
+    ("device", "network"),
+    [("v100", 6.25e9), ("a100-pcie-80gb", 25e9), ("a100-sxm-80gb", 25e9), ("l40s", 25e9),
+     ("t4", 12.5e9), ("h100-sxm", 50e9), ("b200-sxm", 50e9)],
+)  # fmt: skip
+def test_a_network_is_no_faster_than_the_slot_it_goes_through(device: str, network: float) -> None:
+    assert Cluster.of(device).network.bandwidth_per_direction == network
+    asked = Cluster.of(device, "infiniband-xdr").network.bandwidth_per_direction
+    host = link(accelerator(device).host_link or "").bandwidth_per_direction
+    assert asked == min(100e9, host)
 
 
 def test_a_batch_that_does_not_divide_is_refused() -> None:
@@ -363,6 +467,66 @@ def test_a_wrong_row_names_row_and_column(
     file.write_text(published("training", **changed))
     with pytest.raises(RowError, match=rf"line 2 .*column '{column}'"):
         validate("training", find_set("training"), file)
+
+
+def read(tmp_path: Path, **changed: str) -> Row:
+    """The first published row of ``training`` with some cells changed."""
+    file = tmp_path / "rows.csv"
+    file.write_text(published("training", **changed))
+    return read_rows(file, find_set("training"))[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "flash"),
+    [
+        ({}, False),  # Megatron-LM of 2021
+        ({"framework": "Megatron-LM 2022"}, False),
+        ({"framework": "Megatron-LM 2023"}, True),
+        ({"framework": "PyTorch FSDP", "gpu": "H100-SXM"}, True),
+        ({"framework": ""}, True),
+        ({"framework": "", "gpu": "V100-SXM"}, False),
+    ],
+)
+def test_attention_is_fused_where_a_row_does_not_say(
+    tmp_path: Path, changed: dict[str, str], flash: bool
+) -> None:
+    assert fused(read(tmp_path, flash_attention="", **changed)) is flash
+    assert not fused(read(tmp_path, flash_attention="0", **changed))
+
+
+def test_a_blank_number_of_ranks_follows_from_the_others(tmp_path: Path) -> None:
+    whole = read(tmp_path)  # tp 1, pp 1, dp 32 on 32
+    for blanks in ({"dp": ""}, {"gpus": ""}, {"tp": "", "pp": ""}, {"tp": "", "dp": ""}):
+        row = read(tmp_path, **blanks)
+        assert layout_of(row, transformer(row)) == layout_of(whole, transformer(whole))
+
+
+@pytest.mark.parametrize(
+    ("changed", "column"),
+    [
+        ({"dp": "", "gpus": ""}, "dp"),
+        ({"dp": "", "tp": "3"}, "gpus"),
+        ({"tp": "", "dp": "8"}, "gpus"),
+    ],
+)
+def test_ranks_that_do_not_multiply_are_refused(
+    tmp_path: Path, changed: dict[str, str], column: str
+) -> None:
+    row = read(tmp_path, **changed)
+    with pytest.raises(RowError, match=f"column '{column}'"):
+        layout_of(row, transformer(row))
+
+
+def test_memory_rows_count_sharding_and_fused_attention(tmp_path: Path) -> None:
+    header, row = published("memory").splitlines()
+    found = []
+    for names, cells in (("", ""), (",dp,zero", ",64,3"), (",flash_attention", ",1")):
+        file = tmp_path / "rows.csv"
+        file.write_text(f"{header}{names}\n{row}{cells}")
+        found.append(validate("memory", find_set("memory"), file).cases[0].predicted)
+    whole, sharded, flash = found
+    assert whole - sharded == pytest.approx(45.5625 * 63 / 64, rel=1e-3)  # GiB of state
+    assert whole - flash == pytest.approx(60 - 60 / 3.5, rel=0.5)
 
 
 def test_a_stage_that_does_not_divide_names_its_column(tmp_path: Path) -> None:

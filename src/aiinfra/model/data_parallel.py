@@ -21,8 +21,7 @@ UPDATE_BYTES = 50
 
 
 def units(model: Transformer, layout: Layout) -> tuple[int, float, float]:
-    """What one rank of an end stage holds: layers, parameters of each, and of an embedding table.
-    """
+    """Layers of one rank of an end stage, parameters of each, and of its embedding table."""
     elsewhere = model.experts * model.expert_parameters * (1 - 1 / layout.expert)
     layer = (model.layer_parameters - elsewhere) / layout.tensor
     return layout.stage_layers(model), layer, model.vocab * model.hidden / layout.tensor
@@ -46,9 +45,7 @@ def gather_time(n_bytes: float, layout: Layout, cluster: Cluster) -> float:
     return max(across, all_gather_time(n_bytes, inside, cluster.device_link).seconds)
 
 
-def layerwise_time(
-    width: float, model: Transformer, layout: Layout, cluster: Cluster
-) -> float:
+def layerwise_time(width: float, model: Transformer, layout: Layout, cluster: Cluster) -> float:
     """Seconds to gather a stage of ``width`` bytes a parameter, one layer after the other.
 
     Sharded weights go a layer at a time, each with the latency of its collective.
@@ -63,15 +60,24 @@ def exposed(seconds: float, computation: float, overlap: float) -> float:
     return max((1 - overlap) * seconds, seconds - computation)
 
 
-def cover(layout: Layout, micro_batches: int) -> float:
-    """Micro-batches whose computation can hide a reduction of gradients up to ZeRO stage 1.
+def cover(layout: Layout, micro_batches: float) -> float:
+    """Micro-batches whose computation can hide a reduction of gradients behind ``micro_batches``.
 
     A chunk's gradients are final after its last micro-batch; interleaved chunks end ``p / v``
     micro-batches apart, so the first has ``p (v - 1) / v`` of them to hide behind, and never more
     than there are.
     """
     stages, chunks = layout.pipeline, layout.virtual_stages
-    return min(float(micro_batches), max(1.0, stages * (chunks - 1) / chunks))
+    return min(micro_batches, max(1.0, stages * (chunks - 1) / chunks))
+
+
+def rounds_of(layout: Layout, micro_batches: int) -> int:
+    """Times a step that stage 2 scatters gradients.
+
+    After every backward pass, as DeepSpeed does; interleaved chunks take ``p`` micro-batches one
+    after the other (D. Narayanan et al., SC21, figure 4), and none scatters before the last.
+    """
+    return -(-micro_batches // layout.pipeline) if layout.virtual_stages > 1 else micro_batches
 
 
 def data_time(
@@ -85,13 +91,13 @@ def data_time(
     """Price a step's gradient reduction and weight gathering that computation does not hide.
 
     ``stage`` is what can hide it of one micro-batch on a stage, forward and backward, in seconds.
-    Stage 0 all-reduces gradients once a step, behind the last backward passes. Stage 1
+    ZeRO stage 0 all-reduces gradients once a step, behind the last backward passes. Stage 1
     reduce-scatters them instead and gathers the new weights behind the next forward passes. Stage 2
-    keeps no more than its shard of the gradients, so it scatters them after every backward pass, as
-    DeepSpeed does; a framework that scatters once a step holds them whole until then, which is
-    stage 1 here. Stage 3 gathers the weights of each layer in every forward and backward pass and
-    scatters its gradients in every backward: one collective a layer each. Known error: experts'
-    gradients are reduced as if over the whole group.
+    holds no more than its shard of the gradients, so it scatters them in each of ``rounds_of``;
+    what scatters once a step holds them whole until then, which is stage 1 here. Stage 3 gathers
+    the weights of each layer in every forward and backward pass and scatters its gradients in every
+    backward: a collective a layer. Known error: experts' gradients are reduced as if over the whole
+    group; rings of hundreds of ranks are priced without congestion, far too fast.
     """
     if layout.data * layout.context == 1:
         return 0.0
@@ -104,13 +110,12 @@ def data_time(
     parameters = stage_parameters(model, layout)
     gradients = gather_time(soft.gradient_bytes * parameters, layout, cluster)
     weights = gather_time(WEIGHT_BYTES * parameters, layout, cluster)
-    behind = cover(layout, micro_batches)
+    rounds = rounds_of(layout, micro_batches) if layout.zero == 2 else 1
+    behind = cover(layout, micro_batches / rounds)
     if layout.zero == 0:
         return exposed(2 * gradients, behind * backward, overlap)
     gathering = exposed(weights, behind * forward, overlap)
-    if layout.zero == 2:
-        return micro_batches * exposed(gradients, backward, overlap) + gathering
-    return exposed(gradients, behind * backward, overlap) + gathering
+    return rounds * exposed(gradients, behind * backward, overlap) + gathering
 
 
 def update_time(parameters: float, layout: Layout, cluster: Cluster, soft: Software) -> float:

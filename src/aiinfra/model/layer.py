@@ -149,7 +149,9 @@ def attention_time(
     context = Gemm("weighted sum", rows, model.head_size, part.sequence)
     once = products((scores, context), precision, cluster, software.matmul)
     move = WIDTH * rows * part.sequence / (software.memory * cluster.accelerator.memory_bandwidth)
-    first, second = (p + software.dropout * d for p, d in zip(SCORE_PASSES, SCORE_DROPOUT, strict=True))
+    first, second = (
+        p + software.dropout * d for p, d in zip(SCORE_PASSES, SCORE_DROPOUT, strict=True)
+    )
     return once + first * move, 2 * once + second * move
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from aiinfra.model.layout import Layout
 from aiinfra.model.transformer import Transformer
 
-PREFETCHED = 2  # layers whose gathered weights stage 3 holds: the one that runs and the next
+PREFETCHED = 2  # layers or chunks held whole: the one that runs and its neighbour in time
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class MemoryLedger:
     the embedding tables here; ``activations`` is what the layers keep for the backward pass but
     for ``attention_core``, the scores (``5 a s^2 b`` a layer); ``input`` is the mask of the
     embedding's dropout; ``logits`` what output layer and loss keep where the first stage is the
-    last; ``working`` what comes and goes: a recomputed layer, gathered weights.
+    last; ``working`` what comes and goes: a recomputed layer, gathered weights, chunks' gradients.
     """
 
     weights: float
@@ -236,9 +236,17 @@ def recomputed_bytes(
 
 
 def gathered_bytes(model: Transformer, layout: Layout, recipe: Recipe) -> float:
-    """Bytes of the layers whose weights ZeRO stage 3 has gathered."""
-    if layout.zero < 3:
-        return 0.0
+    """Bytes of what ZeRO shards and a rank holds whole for a while.
+
+    Stage 3: the weights of the layer that runs and of the next. Stage 2 with interleaved chunks:
+    the gradients of the chunk that runs its round of micro-batches and of the last, on its way.
+    """
     own = model.experts * model.expert_parameters / layout.expert
     shared = model.layer_parameters - model.experts * model.expert_parameters
-    return PREFETCHED * recipe.weight * (shared + own) / layout.tensor
+    layer = (shared + own) / layout.tensor
+    if layout.zero == 3:
+        return PREFETCHED * recipe.weight * layer
+    if layout.zero == 2 and layout.virtual_stages > 1:
+        chunk = layout.stage_layers(model) / layout.virtual_stages
+        return PREFETCHED * chunk * recipe.gradient * layer
+    return 0.0

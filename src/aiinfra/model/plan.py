@@ -15,7 +15,8 @@ from functools import lru_cache
 
 from aiinfra.model.layout import Cluster, Layout, Recompute
 from aiinfra.model.memory import MemoryLedger, memory_ledger
-from aiinfra.model.training import StepTime, model_flop, step_time
+from aiinfra.model.software import software
+from aiinfra.model.training import StepTime, masked_flop, model_flop, step_time
 from aiinfra.model.transformer import Transformer
 from aiinfra.units import format_binary
 
@@ -27,7 +28,8 @@ class Job:
     """What is to be trained on what: ``count`` accelerators, sequences of ``sequence`` tokens.
 
     ``global_batch`` counts sequences a step, ``context`` splits each of them. ``usable`` is the
-    share of the memory that the ledger may fill: a margin, not a measurement.
+    share of the memory that the ledger may fill: a margin, not a measurement. ``dropout`` is for
+    models up to 2020.
     """
 
     model: Transformer
@@ -39,6 +41,7 @@ class Job:
     framework: str = ""
     context: int = 1
     usable: float = USABLE
+    dropout: bool = False
 
     @property
     def memory(self) -> float:
@@ -212,12 +215,17 @@ def layouts(job: Job, undivided: Counter[str] | None = None) -> Iterator[Layout]
 def price(job: Job, layout: Layout, ledger: MemoryLedger) -> Candidate:
     """Price one layout; MFU counts the model's own FLOP, not those of idle layers."""
     model = filled(job.model, layout.pipeline)
+    soft = software(job.framework, job.cluster.accelerator.slug)
     step = step_time(
         model, layout, job.cluster, job.sequence, job.global_batch, job.precision,
-        framework=job.framework,
+        framework=replace(soft, dropout=float(job.dropout)),
     )  # fmt: skip
-    flop = model_flop(job.model, job.sequence, job.global_batch)
-    return Candidate(layout, replace(step, model_flop=flop), ledger, layout.stage_layers(model))
+    step = replace(
+        step,
+        model_flop=model_flop(job.model, job.sequence, job.global_batch),
+        masked_flop=masked_flop(job.model, job.sequence, job.global_batch),
+    )
+    return Candidate(layout, step, ledger, layout.stage_layers(model))
 
 
 def search(job: Job) -> Search:
@@ -235,8 +243,9 @@ def search(job: Job) -> Search:
         considered += 1
         model = filled(job.model, layout.pipeline)
         ledger = memory_ledger(
-            model, layout, job.sequence, flash_attention=True, global_batch=job.global_batch
-        )
+            model, layout, job.sequence, flash_attention=True, global_batch=job.global_batch,
+            dropout=job.dropout,
+        )  # fmt: skip
         total = ledger.total
         if total < least:
             least, leanest = total, (layout, ledger)

@@ -1,6 +1,13 @@
 """How long one training step takes, and where the time goes.
 
 Sources: D. Narayanan et al., SC21, arXiv 2104.04473; V. Korthikanti et al., arXiv 2205.05198.
+
+Known error: 1.5 % mean on nine published steps of A100s (1.7 % on each held back), 2.5 % (3.0 %) on
+seven of newer stacks; ``tools/fit.py`` prints all four. Not in it: stragglers, routing that is not
+even, congestion of the fabric, uneven stages, reading data, checkpoints. Where they count it is too
+fast: by 20 to 25 % for MT-NLG 530B on thousands of A100, by 25 to 70 % for ZeRO stage 3 on 384 to
+2,240 (table 2 of SC21), more the more ranks there are. Those rows are quoted from memory
+(unchecked), and nothing was fitted on them.
 """
 
 from __future__ import annotations
@@ -92,7 +99,7 @@ class StepTime:
 
     @property
     def mfu(self) -> float:
-        """Model FLOP utilisation as papers state it: ``model_flop / (seconds * peak of all ranks)``.
+        """Model FLOP utilisation as papers have it: ``model_flop / (seconds * peak of all ranks)``.
 
         The masked half of attention counts as done (A. Chowdhery et al., "PaLM", arXiv 2204.02311,
         appendix B, unchecked; SC21's formula), so fused kernels, which skip it, exceed 1 on very
@@ -124,11 +131,8 @@ def step_time(
     names constants in ``calibration.toml`` or brings its own.
 
     Raises ``LayoutError`` where the layout does not divide and ``CatalogueError`` for a precision
-    that the accelerator lacks. Known error: @@@ Not in it: stragglers, routing that is
-    not even, congestion of the fabric, uneven stages, reading data, checkpoints.
-    Where fabric and stragglers count it is too fast: by 20 to 50 % for ZeRO stage 3 on hundreds of
-    A100 (175 B, table 2 of SC21) and for the 530 B of MT-NLG on thousands, rows quoted from memory
-    (unchecked) and not fitted on.
+    that the accelerator lacks. Known error: in the module's docstring; optimistic where hundreds of
+    ranks share weights by ZeRO stage 3.
     """
     layout.check(model, sequence)
     device, count = cluster.accelerator, layout.micro_batches(global_batch)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 STEP_TOKENS = 2**24  # of Llama 3.1 405B: 16 million a step (arXiv 2407.21783, table 4)
 SEQUENCE = 8192
 NODE = 8
+DROPOUT_YEAR = 2020  # GPT-2 and GPT-3 train with dropout, Llama and MPT (2023) without
 SHOWN = 5
 
 
@@ -122,6 +123,7 @@ def read_job(options: argparse.Namespace, shape: ModelShape, device: Accelerator
     return Job(
         transformer_of(shape), cluster, options.count, sequence, batch,
         read_precision(options.precision, device), context=options.context,
+        dropout=shape.year <= DROPOUT_YEAR,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from aiinfra.model.layout import Cluster, Layout, LayoutError
 from aiinfra.model.memory import memory_ledger
+from aiinfra.model.software import family, software
 from aiinfra.model.training import StepTime, step_time
 from aiinfra.model.transformer import Transformer
 from aiinfra.model.validate.rows import Column, Row, RowSet
@@ -19,6 +20,8 @@ COLUMN_OF = {
     "context": "cp",
     "expert": "ep",
 }
+# Frameworks whose published runs predate fused attention (FlashAttention is of May 2022).
+UNFUSED = ("megatron-lm-2021", "megatron-lm-2022")
 
 
 def transformer(row: Row) -> Transformer:
@@ -41,29 +44,50 @@ def transformer(row: Row) -> Transformer:
 
 def layout(row: Row, model: Transformer) -> Layout:
     """Build the row's layout, blanks by the rules of ``virtual_stages`` and ``micro_batch``."""
-    tensor, pipeline, data = row.count("tp"), row.count("pp"), row.count("dp")
-    gpus = row.count("gpus")
-    if tensor * pipeline * data != gpus:
-        problem = f"{gpus} is not tp x pp x dp, {tensor} x {pipeline} x {data}"
-        raise row.error("gpus", problem)
     found = Layout(
-        tensor=tensor,
-        pipeline=pipeline,
-        data=data,
+        tensor=row.count("tp"),
+        pipeline=row.count("pp"),
+        data=data_ranks(row),
         zero=max(row.count("zero"), sharded(row.text("framework"))),
         recompute=row.text("recompute"),  # type: ignore[arg-type]
         sequence_parallel=row.flag("sequence_parallel"),
     )
-    stages = virtual_stages(model, pipeline) if row.blank("virtual_stages") else None
+    stages = virtual_stages(model, found.pipeline) if row.blank("virtual_stages") else None
     found = replace(found, virtual_stages=stages or row.count("virtual_stages"))
     size = micro_batch(model, found, row) if row.blank("micro_batch") else None
     return replace(found, micro_batch=size or row.count("micro_batch"))
 
 
+def data_ranks(row: Row) -> int:
+    """Return the data-parallel ranks, where blank those that tp and pp leave of gpus."""
+    model_ranks, gpus = row.count("tp") * row.count("pp"), row.count("gpus")
+    if row.blank("dp") and row.blank("gpus"):
+        raise row.error("dp", "is blank, and so is gpus; write one of them")
+    if row.blank("gpus"):
+        return row.count("dp")
+    if row.blank("dp"):
+        if gpus % model_ranks:
+            raise row.error("gpus", f"{gpus} is not a multiple of tp x pp, {model_ranks}")
+        return gpus // model_ranks
+    if model_ranks * row.count("dp") != gpus:
+        ranks = f"{row.count('tp')} x {row.count('pp')} x {row.count('dp')}"
+        raise row.error("gpus", f"{gpus} is not tp x pp x dp, {ranks}")
+    return row.count("dp")
+
+
+def fused(row: Row) -> bool:
+    """Return whether attention is fused; where blank it is, but for Megatron-LM up to 2022, whose
+    published runs predate it, and accelerators of before 2020, which FlashAttention-2 leaves out.
+    """
+    if not row.blank("flash_attention"):
+        return row.flag("flash_attention")
+    return family(row.text("framework")) not in UNFUSED and row.device().year >= 2020
+
+
 def sharded(framework: str) -> int:
     """Return the least ZeRO stage of a framework: Megatron-Core's benchmarks overlap the gathering
     of parameters, which its distributed optimizer alone can do."""
-    return 1 if framework.lower().startswith("megatron-core") else 0
+    return 1 if family(framework) == "megatron-core" else 0
 
 
 def virtual_stages(model: Transformer, pipeline: int) -> int:
@@ -78,10 +102,11 @@ def micro_batch(model: Transformer, layout: Layout, row: Row) -> int:
     capacity = row.device().memory_bytes
     share = row.count("global_batch") // layout.data
     sequence = row.count("seq_len")
-    flash = row.flag("flash_attention")
+    dropout = software(row.text("framework"), row.device().slug).dropout > 0
     for size in (4, 2):
         tried = replace(layout, micro_batch=size)
-        fits = memory_ledger(model, tried, sequence, flash).total < 0.9 * capacity
+        ledger = memory_ledger(model, tried, sequence, fused(row), dropout=dropout)
+        fits = ledger.total < 0.9 * capacity
         if share % size == 0 and fits:
             return size
     return 1
@@ -100,7 +125,7 @@ def price(row: Row) -> StepTime:
             row.count("seq_len"),
             row.count("global_batch"),
             precision,
-            flash_attention=row.flag("flash_attention"),
+            flash_attention=fused(row),
             framework=row.text("framework"),
         )
     except LayoutError as problem:
@@ -122,17 +147,17 @@ SET = RowSet(
         "hidden": Column(),
         "layers": Column(),
         "heads": Column(),
-        "tp": Column(default=1),
-        "pp": Column(default=1),
+        "tp": Column(default=1, meaning="blank: 1"),
+        "pp": Column(default=1, meaning="blank: 1"),
         "virtual_stages": Column(default=1, meaning=str(virtual_stages.__doc__)),
-        "dp": Column(),
+        "dp": Column(default=1, meaning=str(data_ranks.__doc__)),
         "zero": Column(default=0, least=0),
-        "gpus": Column(),
+        "gpus": Column(default=1, meaning="blank: tp x pp x dp"),
         "global_batch": Column(),
         "micro_batch": Column(default=1, meaning=str(micro_batch.__doc__)),
         "recompute": Column("text", "none", choices=("none", "selective", "full")),
         "sequence_parallel": Column("flag", False),
-        "flash_attention": Column("flag", False),
+        "flash_attention": Column("flag", True, meaning=str(fused.__doc__)),
         "step_s": Column("number"),
     },
     measured=("step_s",),
