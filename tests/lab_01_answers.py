@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import cuda, float32, int32
+from numba import cuda, float32, float64, int32
 
 # ruff: noqa: F841, RUF059
 TILE, ROWS, SQUARE, THREADS, BINS = 32, 8, 16, 128, 64
@@ -112,6 +112,12 @@ def relu_in_place(x, out):
         out[i] = x[i]
 
 
+def relu_of_3000(x, out):
+    i = cuda.grid(1)
+    if i < x.size and i < 3000:
+        out[i] = max(x[i], 0.0)
+
+
 # --- saxpy --------------------------------------------------------------------------------------
 def saxpy_in_a_while(a, x, y):
     step = cuda.gridDim.x * cuda.blockDim.x
@@ -174,6 +180,26 @@ def saxpy_for_96_threads(a, x, y):
 def saxpy_without_a(a, x, y):
     for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
         y[i] = x[i] + y[i]
+
+
+def saxpy_of_100_turns(a, x, y):
+    i = cuda.grid(1)
+    for _ in range(100):
+        if i < x.size:
+            y[i] = a * x[i] + y[i]
+        i += cuda.gridsize(1)
+
+
+def saxpy_by_one_thread(a, x, y):
+    if cuda.grid(1) == 0:
+        for i in range(x.size):
+            y[i] = a * x[i] + y[i]
+
+
+def saxpy_by_one_block(a, x, y):
+    if cuda.blockIdx.x == 0:
+        for i in range(cuda.threadIdx.x, x.size, cuda.blockDim.x):
+            y[i] = a * x[i] + y[i]
 
 
 # --- transpose ----------------------------------------------------------------------------------
@@ -324,6 +350,29 @@ def transpose_of_70_by_32(x, out):
         column, row = cuda.blockIdx.x * TILE + cuda.threadIdx.x, cuda.blockIdx.y * TILE + j
         if row < 70 and column < 32:
             out[column, row] = x[row, column]
+
+
+def transpose_of_patches(x, out):
+    t, w = cuda.threadIdx.x, cuda.threadIdx.y
+    for k in range(4):
+        row = cuda.blockIdx.y * TILE + 4 * w + t // 8
+        column = cuda.blockIdx.x * TILE + 8 * k + t % 8
+        if row < x.shape[0] and column < x.shape[1]:
+            out[column, row] = x[row, column]
+
+
+def transpose_read_by_atomics(x, out):
+    tile = cuda.shared.array((TILE, TILE), float32)
+    tx = cuda.threadIdx.x
+    for j in range(cuda.threadIdx.y, TILE, ROWS):
+        row, column = cuda.blockIdx.y * TILE + j, cuda.blockIdx.x * TILE + tx
+        tile[j, tx] = x[row, column] if row < x.shape[0] and column < x.shape[1] else 0.0
+    cuda.syncthreads()
+    for j in range(cuda.threadIdx.y, TILE, ROWS):
+        row, column = cuda.blockIdx.x * TILE + j, cuda.blockIdx.y * TILE + tx
+        value = cuda.atomic.max(tile, (tx, j), float32(-1e30))
+        if row < out.shape[0] and column < out.shape[1]:
+            out[row, column] = value
 
 
 # --- reduce -------------------------------------------------------------------------------------
@@ -526,6 +575,109 @@ def reduce_of_33(x, out):
         out[cuda.blockIdx.x] = total
 
 
+@cuda.jit(device=True)
+def warp_sum(value):
+    for distance in (16, 8, 4, 2, 1):
+        value += cuda.shfl_down_sync(FULL, value, distance)
+    return value
+
+
+def reduce_by_a_global_atomic_a_warp(x, out):
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    if t == 0:
+        out[cuda.blockIdx.x] = 0
+    cuda.syncthreads()
+    total = warp_sum(x[i] if i < x.size else float32(0))
+    if t % 32 == 0:
+        cuda.atomic.add(out, cuda.blockIdx.x, total)
+
+
+def reduce_in_double_precision(x, out):
+    part = cuda.shared.array(THREADS, float64)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    part[t] = x[i] if i < x.size and i >= 0 and t < THREADS else 0
+    half = THREADS // 2
+    while half > 0:
+        cuda.syncthreads()
+        if t < half:
+            part[t] += part[t + half]
+        half //= 2
+    if t == 0:
+        out[cuda.blockIdx.x] = part[0]
+
+
+def reduce_by_four_threads(x, out):
+    part = cuda.shared.array(THREADS, float32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    part[t] = x[i] if i < x.size else 0
+    cuda.syncthreads()
+    total = 0.0
+    if t < 4:
+        for k in range(32):
+            total += part[t + 4 * k]
+    cuda.syncthreads()
+    if t < 4:
+        part[t] = total
+    cuda.syncthreads()
+    if t == 0:
+        out[cuda.blockIdx.x] = part[0] + part[1] + part[2] + part[3]
+
+
+def reduce_by_product(x, out):
+    i = cuda.grid(1)
+    value = x[i] if i < x.size else 0.0
+    for b in range(cuda.gridDim.x):
+        total = np.matmul(value, 1.0 * (cuda.blockIdx.x == b))
+        if i == b * cuda.blockDim.x:
+            out[b] = total
+
+
+def reduce_by_shuffles_in_a_branch(x, out):
+    part = cuda.shared.array(4, float32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    value = x[i] if i < x.size else 0.0
+    half = 16
+    while half > 0:
+        if t % 32 < 2 * half:
+            value += cuda.shfl_down_sync(FULL, value, half)
+        half //= 2
+    if t % 32 == 0:
+        part[t // 32] = value
+    cuda.syncthreads()
+    if t == 0:
+        out[cuda.blockIdx.x] = part[0] + part[1] + part[2] + part[3]
+
+
+def reduce_by_shuffles_of_nobody(x, out):
+    part = cuda.shared.array(4, float32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    value, total = x[i] if i < x.size else 0.0, 0.0
+    for lane in range(32):
+        total += cuda.shfl_sync(0, value, lane)
+    if t % 32 == 0:
+        part[t // 32] = total
+    cuda.syncthreads()
+    if t == 0:
+        out[cuda.blockIdx.x] = part[0] + part[1] + part[2] + part[3]
+
+
+def reduce_with_a_lonely_syncwarp(x, out):
+    part = cuda.shared.array(THREADS, float32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    part[t] = x[i] if i < x.size else 0
+    cuda.syncthreads()
+    if t < 32:
+        part[t] += part[t + 32] + part[t + 64] + part[t + 96]
+        half = 16
+        while half > 0:
+            if t < half:
+                cuda.syncwarp()
+                part[t] += part[t + half]
+            half //= 2
+        if t == 0:
+            out[cuda.blockIdx.x] = part[0]
+
+
 # --- histogram ----------------------------------------------------------------------------------
 def histogram_of_many_bins_a_thread(x, bins):
     mine = cuda.shared.array((2, BINS), int32)
@@ -663,6 +815,51 @@ def histogram_of_33(x, bins):
                 bins[x[i]] += 1
 
 
+def histogram_of_14_turns(x, bins):
+    mine = cuda.shared.array(BINS, int32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    if t < BINS:
+        mine[t] = 0
+    cuda.syncthreads()
+    for _ in range(14):
+        if i < x.size:
+            cuda.atomic.add(mine, x[i], 1)
+        i += cuda.gridsize(1)
+    cuda.syncthreads()
+    if t < BINS:
+        cuda.atomic.add(bins, t, mine[t])
+
+
+def histogram_by_block_zero(x, bins):
+    mine = cuda.shared.array(BINS, int32)
+    t = cuda.threadIdx.x
+    if cuda.blockIdx.x > 0:
+        return
+    if t < BINS:
+        mine[t] = 0
+    cuda.syncthreads()
+    for i in range(t, x.size, cuda.blockDim.x):
+        cuda.atomic.add(mine, x[i], 1)
+    cuda.syncthreads()
+    if t < BINS:
+        bins[t] += mine[t]
+
+
+def histogram_behind_a_fence(x, bins):
+    mine = cuda.shared.array(BINS, int32)
+    t = cuda.threadIdx.x
+    if t < BINS:
+        mine[t] = 0
+    cuda.syncthreads()
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        cuda.atomic.add(mine, x[i], 1)
+    cuda.syncthreads()
+    cuda.threadfence()
+    for b in range(cuda.gridDim.x):
+        if cuda.blockIdx.x == b and t < BINS:
+            bins[t] += mine[t]
+
+
 # --- matmul -------------------------------------------------------------------------------------
 def matmul_with_padded_tiles(a, b, c):
     left = cuda.shared.array((SQUARE, 16 + 1), float32)
@@ -695,6 +892,23 @@ def matmul_with_longer_tiles(a, b, c):
             right[y, tx] = b[k + y, j] if k + y < b.shape[0] and j < b.shape[1] else 0.0
         cuda.syncthreads()
         for n in range(min(32, a.shape[1] - k)):
+            total += left[ty, n] * right[n, tx]
+        cuda.syncthreads()
+    if i < c.shape[0] and j < c.shape[1]:
+        c[i, j] = total
+
+
+def matmul_of_6_tiles(a, b, c):
+    left = cuda.shared.array((SQUARE, SQUARE), float32)
+    right = cuda.shared.array((SQUARE, SQUARE), float32)
+    j, i = cuda.grid(2)
+    tx, ty = cuda.threadIdx.x, cuda.threadIdx.y
+    total = float32(0)
+    for k in range(0, 96, SQUARE):
+        left[ty, tx] = a[i, k + tx] if i < a.shape[0] and k + tx < a.shape[1] else 0.0
+        right[ty, tx] = b[k + ty, j] if k + ty < b.shape[0] and j < b.shape[1] else 0.0
+        cuda.syncthreads()
+        for n in range(SQUARE):
             total += left[ty, n] * right[n, tx]
         cuda.syncthreads()
     if i < c.shape[0] and j < c.shape[1]:
@@ -824,19 +1038,27 @@ RIGHT = {
     "relu": [relu_by_hand, relu_in_a_stride, relu_with_a_helper],
     "saxpy": [saxpy_in_a_while, saxpy_of_whole_blocks],
     "transpose": [transpose_by_swizzle, transpose_stored_turned],
-    "reduce": [reduce_by_shuffles, reduce_by_one_atomic_a_warp, reduce_unrolled],
+    "reduce": [
+        reduce_by_shuffles,
+        reduce_by_one_atomic_a_warp,
+        reduce_by_a_global_atomic_a_warp,
+        reduce_in_double_precision,
+        reduce_unrolled,
+    ],
     "histogram": [histogram_of_many_bins_a_thread, histogram_with_a_guarded_step],
     "matmul": [matmul_with_padded_tiles, matmul_with_longer_tiles],
 }
 GUARD, HOST, UNWRITTEN = r"With .*\d.*block .*thread .*reads", "no kernel", "no thread writes"
 WASTE = r"sectors of 32 bytes move where [\d,]+ are enough .*wasted"
+ALONE = "one thread does the work of many"
 # Kernel, what the message must say, what it earns.
 WRONG = {
     "relu": [
         (relu_without_guard, GUARD, 0),
         (relu_with_late_guard, GUARD, 0),
         (relu_across, WASTE, 0.5),
-        (relu_by_one_thread, WASTE, 0.5),
+        (relu_by_one_thread, ALONE, 0),
+        (relu_of_3000, r"no thread writes out\[3000\]", 0),
         (relu_by_everybody, "race", 0),
         (relu_by_numpy, HOST, 0),
         (relu_by_numpy_with_a_thread, "maximum of a whole array", 0),
@@ -848,6 +1070,9 @@ WRONG = {
         (relu_in_place, "x is an input", 0),
     ],
     "saxpy": [
+        (saxpy_of_100_turns, r"no thread writes y\[100\]", 0),
+        (saxpy_by_one_thread, ALONE, 0),
+        (saxpy_by_one_block, "elements are loaded by one block where", 0.5),
         (saxpy_once, r"With 33 elements.*no thread writes y\[32\]", 0),
         (saxpy_in_stretches, WASTE, 0.5),
         (saxpy_without_guard, GUARD, 0),
@@ -860,6 +1085,8 @@ WRONG = {
     ],
     "transpose": [
         (transpose_straight, WASTE, 0.5),
+        (transpose_of_patches, WASTE, 0.5),
+        (transpose_read_by_atomics, "extra passes", 0.75),
         (transpose_without_padding, "extra passes", 0.75),
         (transpose_without_barrier, r"tile, element \d+, which.*a race", 0),
         (transpose_with_barrier_in_a_branch, "whole block.*only", 0),
@@ -874,10 +1101,15 @@ WRONG = {
         (transpose_of_70_by_32, GUARD, 0),
     ],
     "reduce": [
+        (reduce_by_four_threads, "passes over shared memory where", 0.75),
+        (reduce_by_product, "matmul is not supported", 0),
+        (reduce_by_shuffles_in_a_branch, "mask names lane .* takes another way", 0),
+        (reduce_by_shuffles_of_nobody, "mask that leaves out the thread itself", 0),
+        (reduce_with_a_lonely_syncwarp, "calls syncwarp and its mask names lane 16", 0),
         (reduce_without_barrier, r"part, element \d+, which.*a race", 0),
         (reduce_with_barrier_in_a_branch, "whole block.*only 64 of 128", 0),
         (reduce_interleaved, "passes over shared memory where", 0.75),
-        (reduce_by_thread_zero, WASTE, 0.5),
+        (reduce_by_thread_zero, ALONE, 0),
         (reduce_by_global_atomics, "atomic additions to global memory where", 0.5),
         (reduce_by_shared_atomics, "passes over shared memory where", 0.75),
         (reduce_without_guard, GUARD, 0),
@@ -891,6 +1123,9 @@ WRONG = {
         (reduce_of_33, r"writes .* which is", 0),
     ],
     "histogram": [
+        (histogram_of_14_turns, "which is|no thread", 0),
+        (histogram_by_block_zero, "elements are loaded by one block where", 0.5),
+        (histogram_behind_a_fence, "block 0.* a race", 0),
         (histogram_in_global_memory, "atomic additions to global memory where", 0.5),
         (histogram_without_atomics, "a race", 0),
         (histogram_without_zeroing, "before anybody wrote it", 0),
@@ -905,6 +1140,7 @@ WRONG = {
         (histogram_of_33, r"no thread writes|which is", 0),
     ],
     "matmul": [
+        (matmul_of_6_tiles, r"\(20 x 4\d\d\) .*writes .* which is", 0),
         (matmul_naive, WASTE, 0.5),
         (matmul_naive_across, WASTE, 0.5),
         (matmul_without_first_barrier, "a race", 0),

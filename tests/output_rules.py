@@ -14,7 +14,7 @@ from cell_text import IMG, NUMBER, cell_name, plain_text, text_of
 
 from aiinfra.units import split_unit
 
-SOURCE = re.compile(r"measured here|replayed|model:|source:|guess", re.I)
+SOURCE = re.compile(r"measured here|replayed|model:|source:|counted by|guess", re.I)
 SHORTEST_ALT = 30
 
 

@@ -471,6 +471,8 @@ def test_no_process_outlives_the_check_nor_holds_it_up(store: Progress, tmp_path
     names = [str(tmp_path / name) for name in ("plain", "session", "forked", "orphan")]
 
     def total(data):
+        for name in names:  # of the call before
+            Path(name).unlink(missing_ok=True)
         for name, apart in zip(names[:2], (False, True), strict=True):
             code = f"import time; open({name!r}, 'w').write(str(__import__('os').getpid()))"
             command = [sys.executable, "-c", f"{code}; time.sleep(60)"]
@@ -591,6 +593,14 @@ def test_unknown_task_lists_those_there_are() -> None:
         find_grader("99._private", PACKAGE)
     with pytest.raises(UnknownTaskError):
         find_grader("99.close_to", PACKAGE)
+
+
+def test_graders_of_another_package_note_nothing_for_the_learner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIINFRA_HOME", str(tmp_path))
+    assert check("99.ratio", 8.0, graders=PACKAGE).attempted
+    assert not (tmp_path / "progress.json").exists()
 
 
 def test_grader_without_a_verdict_does_not_pass(store: Progress) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import json
 import linecache
 import re
 import zlib
@@ -15,12 +16,14 @@ import build
 import numpy as np
 import pytest
 from conftest import ROOT
-from lab_01_answers import RIGHT, WRONG
+from lab_01_answers import RIGHT, WRONG, reduce_by_a_global_atomic_a_warp, relu_of_zeros
 from lessonkit.repository import read_repository
 from lessonkit.source import read_source
 from numba import cuda, float32
 
 from aiinfra.measure.simt import KernelError, launch
+from aiinfra.measure.simt.cuda_calls import CudaName
+from aiinfra.measure.simt.parcel import from_json, to_json
 from aiinfra.measure.simt.portable import pack, unpack
 from aiinfra.teach import trial
 from aiinfra.teach.check import check, find_grader
@@ -268,7 +271,7 @@ def test_patched_launch_and_numpy_do_not_reach_the_grader(
     monkeypatch.setattr(np, "isclose", lambda *_, **__: np.True_)
     monkeypatch.setattr(helpers, "arrays_match", lambda *_, **__: None)
     monkeypatch.setattr(kernels, "graded", lambda *_: Verdict(True, "", 1.0))
-    verdict = apart("relu", WRONG["relu"][9][0], tmp_path)
+    verdict = apart("relu", relu_of_zeros, tmp_path)
     assert verdict.score == 0
     assert "writes 0 to out" in verdict.message
 
@@ -286,6 +289,105 @@ def test_nothing_of_a_kernel_runs_where_it_is_graded(tmp_path: Path) -> None:
     assert len(witness.read_text()) == 3, "decorator, annotation and default have run"
     apart("relu", scope["relu"], tmp_path)
     assert len(witness.read_text()) == 3
+
+
+class Spy:
+    """Code that speaks where it is unpickled."""
+
+    def __init__(self, witness: Path) -> None:
+        self.speaks = f"open({str(witness)!r}, 'a').write('x') and 'grid'"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return eval, (self.speaks,)
+
+
+class SpyNumber(Spy, int):
+    def __new__(cls, witness: Path) -> Any:
+        return int.__new__(cls, 3)
+
+
+class SpyText(Spy, str):
+    def __new__(cls, witness: Path) -> Any:
+        return str.__new__(cls, "relu")
+
+
+class SpyArray:
+    """Passes for an array, and holds a spy."""
+
+    __class__ = np.ndarray  # type: ignore[assignment]
+    dtype, nbytes = np.dtype("f4"), 4
+
+    def __init__(self, witness: Path) -> None:
+        self.spy = Spy(witness)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        held = np.empty(1, object)
+        held[0] = self.spy
+        return held
+
+
+def spies(witness: Path) -> dict[str, Any]:
+    """A kernel for each way in which code of the notebook has tried to travel."""
+    scope = imports()
+    held = "def relu(x, out):\n    out[cuda.grid(1)] = HELD\n"
+    for name in ("number", "name", "path", "array", "line"):
+        fresh = imports()
+        run_cell(f"{'# ' + name}\n{held}", fresh)
+        scope[name] = fresh["relu"]
+    scope["number"].__defaults__ = (SpyNumber(witness),)
+    scope["number"].__globals__["HELD"] = SpyNumber(witness)
+    scope["name"].__name__ = SpyText(witness)
+    scope["name"].__globals__["HELD"] = 1
+    scope["path"].__globals__["HELD"] = CudaName(Spy(witness))  # type: ignore[arg-type]
+    scope["array"].__globals__["HELD"] = SpyArray(witness)
+    scope["line"].__globals__["HELD"] = 1
+    return {name: scope[name] for name in ("number", "name", "path", "array", "line")}
+
+
+@pytest.mark.parametrize("way", ["number", "name", "path", "array", "line"])
+def test_no_code_of_the_notebook_travels_with_a_kernel(way: str, tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    kernel = spies(witness)[way]
+    if way == "line":
+        linecache.cache["<spy>"] = (1, None, [SpyText(witness)], "<spy>")
+    try:
+        assert not apart("relu", kernel, tmp_path).passed
+    finally:
+        linecache.cache.pop("<spy>", None)
+    assert not witness.exists()
+
+
+def test_modules_beside_the_notebook_are_not_seen_where_it_is_graded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    witness = tmp_path / "witness"
+    for name in ("sitecustomize.py", "usercustomize.py", "numbers.py"):
+        (tmp_path / name).write_text(f"open({str(witness)!r}, 'a').write({name!r})\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert apart("relu", solutions()["relu"], tmp_path).passed
+    assert not witness.exists()
+
+
+def test_launch_configuration_is_to_be_left_out(tmp_path: Path) -> None:
+    assert "leave out the [..]" in apart("relu", solutions()["relu"][80, 128], tmp_path).message
+
+
+HUGE = 10**400
+
+
+def holds_a_huge_number(x, out):
+    i = cuda.grid(1)
+    if i < x.size:
+        out[i] = max(x[i], 0) + 0 * (HUGE > 0)
+
+
+def test_number_beyond_64_bits_is_named_with_its_line(tmp_path: Path) -> None:
+    assert re.search(
+        r"line \d+: HUGE is a number that does not fit into 64 bits",
+        apart("relu", holds_a_huge_number, tmp_path).message,
+    )
 
 
 # --- carrying kernels as text -------------------------------------------------------------------
@@ -306,12 +408,31 @@ def carried(x, out):
 def test_carried_kernel_does_the_same() -> None:
     x = np.arange(40.0)
     results = []
-    for kernel in (carried, unpack(pack(carried))):
+    for kernel in (carried, unpack(from_json(to_json(pack(carried))))):
         out = np.zeros(33)
         report = launch(kernel, 2, 32, x, out)
         results.append((out.tolist(), report.sectors, [site.line for site in report.sites]))
     assert results[0] == results[1]
     assert results[0][0][:3] == [1, 3, 5]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": "a b"}, {"lines": 3}, {"first_line": 10**9}, {"first_line": True}, {"defaults": [[]]},
+     {"names": {"X": ["cuda", "jit"]}}, {"names": {"X": ["cuda", [1]]}},
+     {"names": {"X": ["module", "os"]}}, {"names": {"X": ["numpy", "load"]}},
+     {"names": {"X": ["math", "__loader__x"]}}, {"names": {"X": ["type", "O"]}},
+     {"names": {"X": ["function", 7]}}, {"names": {"X": ["function", -1]}},
+     {"names": {"X": ["value", "text"]}}, {"names": {"a b": ["value", 1]}},
+     {"names": {"X": ["value", {"array": ["O", [1], "AAAAAAAA"]}]}},
+     {"names": {"X": ["value", {"array": ["<f8", [9], ""]}]}}, {"names": {"X": ["else", 1]}}],
+    ids=str,
+)  # fmt: skip
+def test_damaged_parcel_is_refused(change: dict[str, Any]) -> None:
+    sent = json.loads(to_json(pack(carried)))
+    assert from_json(json.dumps(sent)).functions[0].name == "carried"
+    with pytest.raises(KernelError, match="damaged"):
+        from_json(json.dumps([{**sent[0], **change}, *sent[1:]]))
 
 
 def test_kernel_with_an_unusable_value_is_refused() -> None:
@@ -333,13 +454,37 @@ def test_trial_of_a_wrong_kernel_says_what_and_draws_what_it_can(
     assert "does not run yet" in capsys.readouterr().out
 
 
-def test_trial_without_anything_to_draw_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def drawn_tree(kernel: Any) -> Any:
     from aiinfra.show import reduction_tree
 
     x, out = np.zeros(128, np.float32), np.zeros(1, np.float32)
-    shuffles = RIGHT["reduce"][0]
-    assert trial(shuffles, 1, 128, x, out, draw=lambda r: reduction_tree(r.report, "t")) is None
-    assert "Nothing to draw" in capsys.readouterr().out
+    return trial(kernel, 1, 128, x, out, draw=lambda run: reduction_tree(run.report, "t"))
+
+
+def test_trial_without_anything_to_draw_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert drawn_tree(reduce_by_a_global_atomic_a_warp) is None
+    assert "what shuffles and atomics add leaves no such trace" in capsys.readouterr().out
+    x = np.zeros(32, np.float32)
+    assert (
+        trial(solutions()["relu"], 1, 32, x, x.copy(), draw=lambda r: r.requests("shared")) is None
+    )
+    assert "the kernel makes no access to shared memory" in capsys.readouterr().out
+
+
+def test_tree_of_a_kernel_with_shuffles_shows_what_meets_in_memory() -> None:
+    told = drawn_tree(RIGHT["reduce"][0]).alt
+    assert "1 step; 1 of 128 threads" in told
+
+
+def test_trial_counts_and_shows_atomics_as_the_check_does() -> None:
+    x, bins = np.arange(2000, dtype=np.int32) * 7 % 64, np.zeros(64, np.int32)
+    runs = {}
+    for kernel in (solutions()["histogram"], WRONG["histogram"][3][0]):
+        runs[name_of(kernel)] = trial(kernel, 2, 128, x, bins, draw=lambda run: run)
+    good, wasteful = runs.values()
+    assert (good.atomics, wasteful.atomics) == (128, 2000)
+    assert wasteful.sectors > 2 * good.sectors
+    assert any("atomic bins" in label for label in wasteful.requests("global"))
 
 
 def test_score_adds_the_best_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from aiinfra.model.collectives import (
     hierarchical_all_reduce_time,
     reduce_scatter_time,
 )
+from aiinfra.model.nodes import group_all_gather, group_all_reduce, node_size
 from aiinfra.model.validate import RowError, find_set, validate
 from aiinfra.model.validate.report import PUBLISHED
 from aiinfra.model.validate.rows import read_rows
@@ -146,6 +147,49 @@ def test_nodes_first_is_faster_than_one_ring_over_the_network() -> None:
     assert nodes_first.seconds < 0.3 * all_reduce_time(1e9, 64, network).seconds
 
 
+@pytest.mark.parametrize("n_bytes", [128, 2**10, 2**16, 2**20, 2**26])
+@pytest.mark.parametrize("n", [2, 4, 8])
+@pytest.mark.parametrize(
+    ("slower", "faster"), [("pcie-4-x16", "nvlink-3"), ("pcie-5-x16", "nvlink-4"),
+                           ("infiniband-hdr", "nvlink-3"), ("infiniband-ndr", "nvlink-4")],
+)  # fmt: skip
+def test_no_message_is_faster_over_the_host_or_a_network_than_over_nvlink(
+    n_bytes: float, n: int, slower: str, faster: str
+) -> None:
+    over, direct = (all_reduce_time(n_bytes, n, link(name)).seconds for name in (slower, faster))
+    assert over > direct
+
+
+def test_a_launch_is_paid_on_every_link() -> None:
+    # A kernel and its host take microseconds before the first byte moves.
+    for on in links():
+        assert all_reduce_time(1, 2, on).seconds > 4e-6
+
+
+def test_a_node_of_eight_ends_its_links() -> None:
+    h100, rack, torus = (accelerator(name) for name in ("h100-sxm", "gb200", "tpu-v5p"))
+    assert [node_size(h100, n) for n in (2, 8, 12, 16, 72)] == [2, 8, 6, 8, 8]
+    assert node_size(rack, 72) == 72
+    assert node_size(torus, 256) == 256
+
+
+def test_sixteen_ranks_pay_the_network() -> None:
+    h100 = accelerator("h100-sxm")
+    eight, sixteen = (group_all_reduce(2**28, n, h100) for n in (8, 16))
+    assert eight == all_reduce_time(2**28, 8, NVLINK4)
+    assert sixteen.algorithm == "hierarchical"
+    # Each rank sends an eighth of 256 MiB over its own port of 50 GB/s, and both links take turns.
+    assert sixteen.seconds > 2**28 / 8 / 50e9 + 2 * 7 / 8 * 2**28 / 450e9
+    assert group_all_reduce(2**28, 16, accelerator("gb200")).algorithm == "switch"
+
+
+def test_gathering_over_two_nodes_costs_more_than_in_one() -> None:
+    h100 = accelerator("h100-sxm")
+    assert group_all_gather(1e6, 8, h100) == all_gather_time(1e6, 8, NVLINK4).seconds
+    assert group_all_gather(1e6, 16, h100) > 1.2 * group_all_gather(1e6, 8, h100)
+    assert group_all_gather(1e6, 1, h100) == 0
+
+
 def test_wrong_questions_are_answered_with_the_mend() -> None:
     with pytest.raises(ValueError, match="12 ranks do not fill nodes of 8"):
         hierarchical_all_reduce_time(1e6, 12, 8, PAIR, PAIR)
@@ -175,10 +219,11 @@ HEADER = "gpu,gpus,dtype,message_bytes,latency_us\n"
 def test_a_row_of_another_device_and_count_is_priced(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     rows = ("H200-SXM,4,half,1024,9\nB200-SXM,8,,1073741824,9\nV100-SXM,4,half,1e6,9\n"
-            "L40S,2,half,1e6,50\n")  # fmt: skip
+            "L40S,2,half,1e6,50\nA100-SXM,16,half,1e6,50\n")  # fmt: skip
     file.write_text(HEADER + rows)
     cases = validate("all_reduce", find_set("all_reduce"), file).cases
-    small, large, old, pcie = (case.predicted for case in cases)
+    small, large, old, pcie, two_nodes = (case.predicted for case in cases)
+    assert two_nodes > 70
     assert 5 < small < 20
     wire = 2**30 / link(accelerator("b200-sxm").device_link or "").bandwidth_per_direction
     assert 1e6 * wire < large < 3e6 * wire

@@ -24,8 +24,8 @@ sizes = st.sampled_from([1, 2, 5, 16, 31, 64, 100, 128, 257, 512, 1000, 2048, 40
 # A machine without flaws: only launches, waves and splits are left.
 IDEAL = kernels.Constants(
     launch=1e-6, split=2e-6, tau=(0.0, 0.0), epilogue=(0.0, 0.0), intensity=0.0,
-    sustained=(1.0, 1.0), heat=0.0, narrow=1.0, memory=1.0, rotation=1.0, gather=math.inf,
-    later=0.0, overlap=20.0, blend=2.0,
+    sustained=1.0, heat=0.0, narrow=1.0, memory=1.0, rotation=1.0, gather=math.inf,
+    later=0.0, overlap=20.0, blend=2.0, energy={},
 )  # fmt: skip
 
 
@@ -51,7 +51,8 @@ def test_one_tile_too_many_costs_a_wave_where_kernels_do_not_stay() -> None:
     fed = {"intensity": 1e3, "blend": 20.0}
     full, more = (ideal(256, 128 * n, 1024, device(100, 1e12), **fed).compute for n in (100, 101))
     assert more > 1.3 * full
-    full, more = (ideal(256, 128 * n, 1024, device(100, 6e12), **fed).compute for n in (100, 101))
+    hopper = device(100, 6e12, architecture="Hopper")
+    full, more = (ideal(256, 128 * n, 1024, hopper, **fed).compute for n in (100, 101))
     assert more == pytest.approx(1.02 * full)
 
 
@@ -101,14 +102,44 @@ def test_wave_quantisation_halves_an_a100() -> None:
 
 
 def test_large_products_reach_what_others_found() -> None:
-    """Best products of the MAMF table (S. Bekman): shares of peak that the fit has not seen."""
+    """Shares of peak that the fit has not seen, but for the B200's in 16 bit.
+
+    MAMF table (S. Bekman); H100 PCIe, L4 and H20: zzc0721, torch-performance-test-data, issues 95,
+    120 and 77, at 8192 (read 2026-11-24).
+    """
     found = {("a100-sxm-80gb", "bf16"): 0.87, ("h200-sxm", "bf16"): 0.803,
              ("h200-sxm", "fp8"): 0.734, ("b200-sxm", "bf16"): 0.776,
-             ("b200-sxm", "fp8"): 0.763}  # fmt: skip
+             ("b200-sxm", "fp8"): 0.763, ("h100-pcie", "bf16"): 0.652,
+             ("h100-pcie", "tf32"): 0.636, ("h20-sxm", "bf16"): 0.937}  # fmt: skip
     for (slug, precision), best in found.items():
         on = accelerator(slug)
         rate = 2 * 8192**3 / gemm_time(8192, 8192, 8192, precision, on).seconds
         assert rate / on.peaks[precision] == pytest.approx(best, rel=0.12)
+
+
+def test_less_power_means_a_slower_clock() -> None:
+    # Half the power holds 1 / sqrt(2) of the clock; more than the chip needs holds all of it.
+    power, peak = 300.0, 300e12
+    assert kernels.throttle(power, peak, 2e-12) == pytest.approx(0.5**0.5)
+    assert kernels.throttle(power, peak, 0.5e-12) == 1
+    assert kernels.throttle(power, peak, 0.0) == 1  # an architecture that nobody measured
+    large = 8192, 8192, 8192, "bf16"
+    card, module = (gemm_time(*large, accelerator(n)) for n in ("a100-pcie-80gb", "a100-sxm-80gb"))
+    assert 1.05 < card.seconds / module.seconds < 1.3
+    # What memory bounds does not slow down.
+    thin = [gemm_time(4, 8192, 8192, "bf16", replace(H100, power=p)).seconds for p in (350, 700)]
+    assert thin[0] == pytest.approx(thin[1], rel=0.01)
+
+
+def test_the_class_of_kernels_goes_with_the_architecture_and_not_with_the_rate() -> None:
+    # An H20 has a seventh of the H100's rate and its kernels; MI300X units are fast and warp-fed.
+    def stays(name: str) -> bool:
+        return kernels.machine("bf16", accelerator(name)).warpgroup
+
+    assert stays("h20-sxm")
+    assert stays("h100-pcie")
+    assert not stays("l40s")
+    assert not stays("mi300x")
 
 
 @given(m=sizes, n=sizes, k=sizes, on=st.sampled_from([A100, H100]))
@@ -123,16 +154,23 @@ def test_parts_sum_to_the_whole_and_no_roof_is_broken(
 
 @settings(max_examples=200)
 @given(m=sizes, n=sizes, k=sizes, on=st.sampled_from([A100, H100]))
-def test_more_depth_is_hardly_ever_cheaper(m: int, n: int, k: int, on: Accelerator) -> None:
+def test_more_is_never_cheaper_by_more_than_3_percent(
+    m: int, n: int, k: int, on: Accelerator
+) -> None:
     less = gemm_time(m, n, k, "bf16", on).seconds
-    assert gemm_time(m, n, 2 * k, "bf16", on).seconds >= 0.9 * less
+    for shape in ((2 * m, n, k), (m, 2 * n, k), (m, n, 2 * k), (m + 1, n, k), (m, n, k + 1)):
+        assert gemm_time(*shape, "bf16", on).seconds >= 0.97 * less
 
 
-@settings(max_examples=200)
-@given(m=sizes, n=sizes, k=sizes, on=st.sampled_from([A100, H100]))
-def test_more_rows_are_hardly_ever_cheaper(m: int, n: int, k: int, on: Accelerator) -> None:
-    less = gemm_time(m, n, k, "bf16", on).seconds
-    assert gemm_time(2 * m, n, k, "bf16", on).seconds >= 0.9 * less
+@pytest.mark.parametrize("k", [127, 191, 255, 1000])
+def test_a_vector_takes_no_less_for_a_longer_row(k: int) -> None:
+    less, more = (gemm_time(1, 1024, n, "fp32", A100).seconds for n in (k, 2 * k))
+    assert more >= 0.99 * less
+
+
+def test_one_column_more_than_a_narrow_tile_costs() -> None:
+    narrow, wide = (gemm_time(65536, n, 96, "bf16", A100).seconds for n in (64, 65))
+    assert wide >= 0.99 * narrow
 
 
 @given(m=sizes, n=sizes, k=sizes)
@@ -178,14 +216,14 @@ def test_half_the_bytes_halve_what_memory_bounds() -> None:
 
 
 @pytest.mark.parametrize("on", accelerators(), ids=lambda on: on.slug)
-def test_every_device_of_the_catalogue_is_priced_between_its_roofs_and_twice_that(
+def test_every_device_of_the_catalogue_is_priced_between_its_roof_and_three_times_that(
     on: Accelerator,
 ) -> None:
     for precision in on.peaks:
         if precision in kernels.BYTES:
             time = gemm_time(8192, 8192, 8192, precision, on).seconds
             roof = 2 * 8192**3 / on.peaks[precision]
-            assert roof < time < 2.5 * roof
+            assert roof < time < 3 * roof
 
 
 def test_wrong_questions_are_answered_with_the_mend() -> None:
@@ -212,16 +250,31 @@ HEADER = "gpu,dtype,m,n,k,latency_us\n"
 def test_a_row_of_another_device_and_type_is_priced(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     rows = "V100-SXM,half,512,512,512,9\nB200-SXM,fp8,512,4096,4096,9\nL40S,,64,4096,4096,50\n"
+    rows += "V100-PCIE,int4_wo,512,2048,2048,9\nH20,FP8_e4m3,64,4096,4096,9\n"
+    rows += "A100-80GB,w4a16_awq,512,2048,2048,9\nA10G,auto,16,2048,2048,9\n"
     file.write_text(HEADER + rows + "A100-PCIe,int8,512,4096,4096,50\n")
     cases = validate("gemm", find_set("gemm"), file).cases
     assert all(2 < case.predicted < 200 for case in cases)
 
 
+def test_weight_only_rows_compute_in_16_bits_with_narrow_weights(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    types = ("half", "int8_wo", "int4_wo")
+    for m in (8, 8192):
+        file.write_text(HEADER + "".join(f"A100-SXM,{t},{m},8192,8192,9\n" for t in types))
+        wide, eight, four = (c.predicted for c in validate("gemm", find_set("gemm"), file).cases)
+        if m == 8:
+            assert wide > 1.4 * eight > 1.4 * 1.3 * four
+        else:
+            assert wide == pytest.approx(eight, rel=0.01) == pytest.approx(four, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("row", "column", "mend"),
     [
-        ("A100-SXM,fp8,512,512,512,9", "dtype", r"peaks\.bf16"),
-        ("A100-SXM,bfloat17,512,512,512,9", "dtype", "bfloat16"),
+        ("A100-SXM,fp8,512,512,512,9", "dtype", "does not compute in fp8; it has .*bf16"),
+        ("V100-SXM,bf16,512,512,512,9", "dtype", "does not compute in bf16; it has .*fp16"),
+        ("A100-SXM,bfloat17,512,512,512,9", "dtype", "write one of auto, fp16, bf16"),
         ("A101,half,512,512,512,9", "gpu", "a100"),
         ("A100-SXM,half,0,512,512,9", "m", "at least 1"),
         ("A100-SXM,half,512,-3,512,9", "n", "at least 1"),

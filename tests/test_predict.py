@@ -14,7 +14,7 @@ import pytest
 from aiinfra.facts import recordings
 from aiinfra.results import Quantity, Table
 from aiinfra.teach import compare, ledger, predict, quiz
-from aiinfra.teach.compare import NO_PREDICTION, sentence
+from aiinfra.teach.compare import ARITHMETIC, NO_PREDICTION, sentence
 from aiinfra.teach.ledger import LedgerError
 from aiinfra.teach.predict import LATE, prediction_box
 from aiinfra.teach.progress import Progress
@@ -202,6 +202,18 @@ def test_replays_and_models_are_not_called_measured(store: Progress) -> None:
         compare(guess, replayed)
     )
     assert "the model computes 32x" in sentence(compare(guess, MODEL))
+    counted = Quantity(32.0, "passes", "counted by the interpreter")
+    assert "The interpreter counts 32 passes." in sentence(compare(None, counted))
+
+
+def test_a_model_is_no_test_of_itself(store: Progress) -> None:
+    again = Quantity(32.0, "x", "model: the same counts")
+    said = sentence(compare(ask(store, answer=10), MODEL, model=again))
+    assert said.endswith(ARITHMETIC)
+    assert "The model says" not in said
+    assert "within" not in said
+    counted = Quantity(32.0, "x", "counted by the interpreter")
+    assert "The model says 32x" in sentence(compare(None, counted, model=MODEL))
 
 
 def test_plain_number_is_in_the_si_unit_of_the_guess(store: Progress) -> None:

@@ -50,7 +50,7 @@ def words_of(axes: Any, dpi: float = 100) -> list[tuple[Text, Any]]:
 def test_figure_has_title_source_and_alt_in_sentences(name: str) -> None:
     axes = figure(name)
     assert axes.title_text
-    assert axes.source_line.startswith(("measured here", "replayed", "model", "source"))
+    assert axes.source_line.startswith(("measured here", "replayed", "counted", "model", "source"))
     assert axes.alt.endswith(".")
     assert len(axes.alt) > len(axes.title_text) + 20
     assert re.search(r"\d", axes.alt)
@@ -243,6 +243,15 @@ def test_a_number_is_called_measured_only_if_it_was(source: str, name: str) -> N
     assert f"{name} 1.00 GB/s" in axes.alt
 
 
+def test_gap_shows_no_agreement_where_a_model_stands_in_for_the_measurement() -> None:
+    axes = show.gap(comparison(q(1e9, source="model: counted sectors"), 2e9, 1e9), "t")
+    assert "model: within 1 %" not in texts(axes)
+    assert "tests no model" in axes.source_line
+    counted = show.gap(comparison(q(1e9, source="counted by the interpreter"), 2e9, 1e9), "t")
+    assert "model: within 1 %" in texts(counted)
+    assert "tests no model" not in counted.source_line
+
+
 # the others
 
 
@@ -310,6 +319,23 @@ def test_ladder_steps_follow_better() -> None:
     assert "4.0x" in texts(figure("ladder_times"))
     assert "1.4x worse" in texts(figure("ladder_times"))
     assert "25x" in texts(figure("ladder_rates"))
+
+
+def test_ladder_within_a_factor_of_ten_starts_at_zero() -> None:
+    near = figure("ladder_times")
+    assert (near.get_xscale(), near.get_xlim()[0]) == ("linear", 0)
+    assert "2.8x in all" in texts(near)
+    assert figure("ladder_rates").get_xscale() == "log"
+    rungs = [(n, q(v, source="model: bytes"), "gpu") for n, v in (("a", 1e9), ("b", 3e9))]
+    assert "modelled" in show.ladder(rungs, "t").source_line
+    assert "modelled" not in near.source_line
+
+
+def test_runs_of_a_timeline_end_where_they_end() -> None:
+    long, short = {"a": [show.Span(0, 4)]}, {"b": [show.Span(0, 1)], "c": [show.Span(1, 2)]}
+    axes = show.timeline({"one": long, "two": short}, "t")
+    assert "two: done after 2.00 s" in texts(axes)
+    assert "b is busy 50 %" in axes.alt
 
 
 def test_samples_leave_the_first_run_out_of_the_median() -> None:
@@ -385,6 +411,20 @@ def test_spread_out_separates_and_keeps_order() -> None:
 
 def test_spread_out_leaves_apart_what_is_apart() -> None:
     assert spread_out([1.0, 5.0], [1.0, 1.0], 0, 10) == [1.0, 5.0]
+
+
+def test_a_called_out_label_stands_nearer_to_its_own_point_than_to_another() -> None:
+    axes = new_axes("t", "", 3.0)
+    labels, dots = Labels(axes), [(0.5, 0.64), (0.5, 0.5)]  # one above the other, under a slope
+    labels.keep_off_line([0.2, 0.8], [0.38, 0.98])
+    for x, y in dots:
+        labels.keep_off_line([x, x], [y, 0.68])
+        labels.keep_off_spot(x, y)
+    labels.call_out([(x, y, "a kernel\n1.3x below the roof", "cpu") for x, y in dots])
+    upper, lower = (axes.at(x, y) for x, y in dots)
+    above, below = labels.boxes  # the label of the upper dot is placed first
+    assert above.distance(upper) < above.distance(lower)
+    assert below.distance(lower) < below.distance(upper)
 
 
 def test_called_out_labels_stay_inside_and_apart() -> None:

@@ -21,8 +21,9 @@ from show_validation_samples import (
 
 from aiinfra import show
 from aiinfra.model.validate import SETS, Case, Validation
+from aiinfra.show.error_ladders import MARK, dodged
 from aiinfra.show.style import COLOURS, MARKERS
-from aiinfra.show.validations import LOOKS, Cloud, percents, worst_of
+from aiinfra.show.validations import LOOKS, Cloud, look_of, percents, worst_of
 
 
 def said(axes: Any) -> str:
@@ -68,38 +69,37 @@ def test_points_are_in_si_units_whatever_the_set_counts_in() -> None:
 
 
 def test_every_row_is_a_point() -> None:
-    axes = show.predicted_against_published([GEMM], "t", source=SOURCE, worst=0)
+    axes = show.error_by_size([GEMM], "t", source=SOURCE)
     assert points(axes) == len(GEMM.cases) + 1  # and one in the key
     strip = show.error_strip([GEMM, TRAINING], "t", source=SOURCE)
     assert points(strip) == len(GEMM.cases) + len(TRAINING.cases)
 
 
-def test_a_perfect_row_lies_on_the_diagonal_and_a_high_one_above() -> None:
+def test_a_perfect_row_lies_on_the_line_and_a_high_one_above() -> None:
     for error in (0.0, 0.5, -0.5):
-        row = rows("training", "s", [error, error])
-        axes = show.predicted_against_published([row], "t", source=SOURCE, worst=0)
-        assert axes.get_xlim() == axes.get_ylim()
-        x, y = (
-            np.asarray(place) / size
-            for place, size in zip(marked(axes)[0].get_data(), axes.size, strict=True)
-        )
-        assert (np.sign(np.round(y - x, 9)) == np.sign(error)).all()
+        axes = show.error_by_size([rows("training", "s", [error, error])], "t", source=SOURCE)
+        heights = np.asarray(marked(axes)[0].get_ydata())
+        middle = axes.at(1.0, 0.0)[1]
+        assert (np.sign(np.round(heights - middle, 9)) == np.sign(error)).all()
 
 
-def test_only_rows_beyond_the_band_are_named() -> None:
-    told = said(SAMPLES["validation_times"]())
-    assert "training 3 +30 %" in told
-    assert "decode 1 -20 %" in told
-    assert "training 0" not in told
-    near = rows("training", "s", [0.09, -0.09])
-    assert "training 1" not in said(show.predicted_against_published([near], "t", source=SOURCE))
+def test_each_error_stands_over_its_own_row() -> None:
+    axes = show.error_by_size([rows("training", "s", [-0.3, 0.1, 0.4])], "t", source=SOURCE)
+    across, up = marked(axes)[0].get_data()
+    assert list(across) == sorted(across)
+    assert list(up) == sorted(up)
+
+
+def test_rows_held_back_look_as_their_set_does() -> None:
+    assert look_of("gemm, held back") == LOOKS["gemm"]
+    assert look_of("one efficiency") not in LOOKS.values()
 
 
 def test_the_key_says_error_and_rows() -> None:
     told = said(SAMPLES["validation_times"]())
     assert "MAPE 7.4 %, 5 rows" in told
     one = Validation("training", "s", TRAINING.cases[:1])
-    told = said(show.predicted_against_published([one], "t", source=SOURCE)).split(" | ")
+    told = said(show.error_by_size([one], "t", source=SOURCE)).split(" | ")
     assert "MAPE 2.0 %, 1 row" in told
 
 
@@ -112,7 +112,7 @@ def test_the_strip_writes_mean_and_median_and_names_the_worst() -> None:
 
 def test_sets_of_different_units_are_refused_with_the_mend() -> None:
     with pytest.raises(ValueError, match=r"one unit, not B, s; draw several"):
-        show.predicted_against_published([TRAINING, MEMORY], "t", source=SOURCE)
+        show.error_by_size([TRAINING, MEMORY], "t", source=SOURCE)
     with pytest.raises(ValueError, match="above 0"):
         Cloud.of(Validation("training", "s", (Case("a", 1.0, 0.0),)))
 
@@ -124,6 +124,16 @@ def test_an_error_ladder_tells_each_step_in_order() -> None:
     assert "3.6 % → 1.7 %" in told
     assert "whole model" in told
     assert "left out, then left out, constant fitted again" in axes.alt
+
+
+def test_marks_that_would_cover_one_another_stand_apart() -> None:
+    for places in ([1.0, 1.0, 1.0], [1.0, 1.1, 1.05], [2.0, 1.0, 1.0], [1.0, 3.0, 3.01]):
+        moved = dodged(places)
+        for i in range(3):
+            for j in range(i):
+                apart = abs(places[i] - places[j]), abs(moved[i] - moved[j])
+                assert apart[0] >= MARK or apart[1] >= MARK / 2, places
+    assert dodged([1.0, 2.0, 3.0]) == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def test_optional_columns_may_be_absent_and_strange_ones_are_ignored(rows):
         ("a,h100-sxm,many,2,0,1,full,0.5", "column 'ranks': 'many' is not a number"),
         ("a,h100-sxm,8,2,-1,1,full,0.5", "column 'zero': '-1' is not a whole number of at least 0"),
         ("a,h100-sxm,8,2,0,2,full,0.5", "column 'fast': '2' is neither 0 nor 1"),
+        ("a,h100-sxm,8,2,0,maybe,full,0.5", "column 'fast': 'maybe' is not a number; write 0 or 1"),
         ("a,h100-sxm,8,2,0,1,half,0.5", "column 'kind': 'half' is not one of none, full"),
         ("a,h100-sxm,8,2,0,1,full,-0.5", "column 'seconds': '-0.5' is not positive"),
         ("a,h100-sxm,8,2,0,1,full,nan", "column 'seconds': 'nan' is not finite"),
@@ -75,6 +76,29 @@ def test_optional_columns_may_be_absent_and_strange_ones_are_ignored(rows):
 def test_a_wrong_value_names_row_column_and_mend(rows, line, told):
     with pytest.raises(RowError, match=told):
         rows(line)
+
+
+@pytest.mark.parametrize(
+    ("cell", "flag"),
+    [("1", True), ("Yes", True), ("TRUE", True), ("0", False), ("no", False), ("False", False)],
+)
+def test_a_flag_is_read_as_people_write_it(rows, cell, flag):
+    (row,) = rows(f"a,h100-sxm,8,2,0,{cell},full,0.5")
+    assert row.flag("fast") is flag
+
+
+def test_case_counts_neither_in_choices_nor_in_column_names(rows):
+    (row,) = rows("a,h100-sxm,8,Full,0.5", header="Case, GPU ,Ranks,KIND,seconds")
+    assert row.text("kind") == "full"
+    assert row.count("ranks") == 8
+    with pytest.raises(RowError, match="'ranks' is there twice"):
+        rows("a,b,1,1,1", header="case,gpu,ranks,RANKS,seconds")
+
+
+@pytest.mark.parametrize(("sign", "told"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_file_without_commas_says_what_stands_there(rows, sign, told):
+    with pytest.raises(RowError, match=f"separated by {told}; separate them by commas"):
+        rows(GOOD.replace(",", sign), header=HEADER.replace(",", sign))
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def write(section: str, fitted: list[Constant], file: Path = FILE) -> None:
     strangers = [c.name for c in fitted if not c.name.startswith(f"{section}.")]
     if strangers:
         raise ValueError(f"{strangers[0]} does not belong to section {section}")
+    constants.cache_clear()  # a fit takes a while, and another section may have been written
     text = file.read_text(encoding="utf-8")
     head = [line for line in text.splitlines() if line.startswith("#")]
     kept = {c.name: c for c in constants(file).values() if not c.name.startswith(f"{section}.")}

@@ -27,19 +27,27 @@ rng = np.random.default_rng()
 # ## How a kernel is checked
 #
 # Each check launches your kernel many times in the interpreter of lesson 02, with random data of
-# sizes such as 0, 1, 31, 33 and 1000. A kernel fails when it
+# sizes such as 0, 1, 31, 33, 1000 and many thousands. A kernel fails when it
 #
 # - leaves a wrong number, or touches memory outside an array;
 # - has a *race*: two threads use one address, one of them writes, and no barrier stands between;
-# - has a barrier that only part of a block reaches, or reads shared memory that nobody wrote.
+# - has a barrier that only part of a block reaches, a shuffle or `syncwarp` whose mask names a lane
+#   that does not come, or reads shared memory that nobody wrote;
+# - lets one thread do the work of many.
 
 # %% [markdown]
-# A kernel that is right is then held to a budget: 32-byte sectors moved, passes over the banks of
-# shared memory, atomics to global memory. The budget leaves room for your own way of writing it:
-# 1.5 to 2.5 times the sectors that the task needs. Right but wasteful earns part of the point.
-# Nothing is timed. Run the checks as often as you like: the best result counts.
+# A kernel that is right is then held to the budget of its task, on the largest data: 32-byte
+# sectors moved, atomics to global memory, passes over shared memory. A request of a warp takes one
+# pass, and more where lanes wait for a bank or at an atomic. In tasks 2 to 5 no block may load more
+# than 1.5 times its share. The budget leaves room for your own way of writing it.
+#
+# A task is one point. Right but over the budget earns half of it, and three quarters where only
+# the passes are too many. Nothing is timed. Run the checks as often as you like: the best result
+# counts.
 
 # %% [markdown]
+# Write `@cuda.jit` without a signature: with one, numba compiles at once, which takes a GPU.
+#
 # Before each check you can look at your own traffic. These three functions draw it; there is
 # nothing to edit.
 
@@ -47,9 +55,9 @@ rng = np.random.default_rng()
 # %%
 def sectors(run):
     """Draw the sectors that a warp of the kernel moves at each place."""
-    counts = run.report
-    used = f"{100 * counts.efficiency:.0f} % of their bytes used"
-    title = f"Your kernel: {counts.sectors:,} sectors, {used}"
+    used = f"{100 * run.useful:.0f} % of their bytes used"
+    more = f"{run.atomics:,} global atomics" if run.atomics else used
+    title = f"Your kernel: {run.sectors:,} sectors, {more}"
     return warp_sectors(run.requests("global"), title)
 
 
@@ -62,8 +70,7 @@ def banks(run):
 
 def tree(run):
     """Draw who adds what in the first block of the kernel."""
-    passes = run.report.shared_wavefronts
-    return reduction_tree(run.report, f"Your block: {passes} passes over shared memory")
+    return reduction_tree(run.report, f"Your block: {run.passes} passes over shared memory")
 
 
 # %% [markdown]
@@ -76,6 +83,8 @@ def tree(run):
 # with more, in blocks of 32 to 128 threads. Even for no elements at all, one block is launched.
 
 # %% [markdown]
+# Budget: 2.5 times the sectors that hold `x` and `out`.
+#
 # <details><summary>Hint 1</summary>A thread finds its element with <code>cuda.grid(1)</code>.
 # What must a thread do that has none?</details>
 #
@@ -112,9 +121,12 @@ check("lab_01.relu", relu)
 # thousands of elements.
 #
 # There are two ways to share the elements out: each thread takes a stretch of neighbours, or
-# neighbouring threads take neighbours, turn by turn. Both are right. Draw both.
+# neighbouring threads take neighbours, turn by turn. Both give the right numbers; the budget wants
+# the second. Draw both.
 
 # %% [markdown]
+# Budget: twice the sectors that are needed (`x` and `y` are read, `y` is written).
+#
 # <details><summary>Hint 1</summary>How many threads are there in all? Numba has a word for it:
 # <code>cuda.gridsize(1)</code>.</details>
 #
@@ -149,10 +161,11 @@ check("lab_01.saxpy", saxpy)
 #
 # Write `transpose(x, out)` for blocks of 32 x 8 threads, each block with a square of 32 x 32, so
 # that each thread moves 4 numbers. Block (bx, by) takes the square of `x` at row 32 by and column
-# 32 bx. `x` is not square and seldom a multiple of 32. Budget: whole sectors on both sides, and
-# no lane waits for another's bank.
+# 32 bx. `x` is not square and seldom a multiple of 32.
 
 # %% [markdown]
+# Budget: 1.25 times the sectors that hold `x` and `out`, and no lane waits for another's bank.
+#
 # <details><summary>Hint 1</summary>Threads that differ in <code>threadIdx.x</code> must be
 # neighbours in <code>x</code> when they read and in <code>out</code> when they write. Where does
 # the square of the block lie in <code>out</code>?</details>
@@ -206,6 +219,9 @@ check("lab_01.transpose", transpose)
 # threads are all idle costs nothing, a warp with one busy thread costs as much as a full one.
 
 # %% [markdown]
+# Budget for each block: 36 passes over shared memory, where a tree needs 29; 4 atomic additions to
+# global memory, one a warp, though none is needed; 1.5 times the sectors that hold `x` and `out`.
+#
 # <details><summary>Hint 1</summary>Put one number of each thread into shared memory, 0 where
 # there is none. In the first step half of the threads add the number of a partner to their
 # own.</details>
@@ -253,9 +269,12 @@ check("lab_01.reduce", reduce)
 #
 # Write `histogram(x, bins)`: add to `bins[v]` how often `v` stands in `x`, for 64 values. One to
 # four blocks of 64 or 128 threads, thousands of elements; `bins` holds earlier counts, which must
-# stay in the sum. Budget: one addition to global memory for each bin of each block.
+# stay in the sum.
 
 # %% [markdown]
+# Budget: one atomic addition to global memory for each bin of each block, and 1.5 times the sectors
+# that hold `x`.
+#
 # <details><summary>Hint 1</summary>Let each block count in bins of its own in shared memory,
 # which hold rubbish at first.</details>
 #
@@ -303,6 +322,9 @@ check("lab_01.histogram", histogram)
 # many does your kernel move?
 
 # %% [markdown]
+# Budget: 1.5 times the sectors of a kernel that loads each square once for each block that needs
+# it, and one extra pass over shared memory a request.
+#
 # <details><summary>Hint 1</summary>Walk along <code>k</code> in steps of 16. In each step the
 # block puts a square of <code>a</code> and a square of <code>b</code> into shared memory, one
 # element a thread, and each thread adds 16 products.</details>

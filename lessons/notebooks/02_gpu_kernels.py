@@ -4,18 +4,17 @@
 # **How many of the bytes that a kernel moves does anybody use, and what does the rest cost?**
 #
 # *You'll do:* write GPU kernels in Python, run them without a GPU in an interpreter that counts
-# as the hardware does, and see what each one moves.
+# what each warp asks of the memory, and see what each one moves.
 #
 # *You'll learn*
 #
 # - why the neighbours in a warp must read neighbours in memory;
 # - what a block can do that a thread cannot, and what its barriers and banks cost;
-# - what it costs to meet at one address, and which way to write a kernel is right when.
+# - how long the queue at one address is, and which way to write a kernel is right when.
 #
 # *You'll need:* lesson 01, 60 minutes, any computer.
 
 # %%
-import inspect
 from math import prod
 
 import numpy as np
@@ -24,7 +23,6 @@ from numba import cuda, float32, int32
 from aiinfra.facts.catalogue import accelerator, overhead
 from aiinfra.measure import MissingRecording, experiment, time_call
 from aiinfra.measure.simt import launch
-from aiinfra.measure.timing import EventClock
 from aiinfra.results import Quantity, Table
 from aiinfra.show import (
     Choice, Series, Slider, Span, bank_map, explorer, gap, ladder, reduction_tree,
@@ -38,11 +36,11 @@ device = accelerator("h100-sxm")
 # %% [markdown]
 # ## One thread, one element
 #
-# A *kernel* is a function that every *thread* of a GPU runs, each with another index. Threads come
-# in *blocks* of a size that you choose, the blocks make up the *grid*, and `cuda.grid(1)` is a
-# thread's place in the whole grid. `launch(kernel, blocks, threads, ...)` runs a kernel here, on
-# the CPU, in an interpreter: slow, exact, and it sees every access. On a GPU the same kernel is
-# launched as `kernel[blocks, threads](...)`.
+# A *kernel* is a function that every *thread* of a GPU runs, each with another index. Threads
+# come in *blocks* of a size that you choose, the blocks make up the *grid*, and `cuda.grid(1)`
+# is a thread's place in it. `launch(kernel, blocks, threads, ...)` runs a kernel here, on the
+# CPU, in an interpreter that sees every access. On a GPU it is `kernel[blocks, threads](...)`,
+# and each block runs on one *streaming multiprocessor* (SM); an H100 has 132.
 #
 # 100 elements in blocks of 32 take 4 blocks, so 28 threads have no element. On a GPU they would
 # read and overwrite somebody else's memory. The interpreter catches them, and a *guard* stops
@@ -74,12 +72,13 @@ print("With the guard:", careful.out_of_bounds, "and the result is right:", (out
 # %% [markdown]
 # ## Why must neighbours read neighbours?
 #
-# 32 threads in a row form a *warp* and run in lockstep; a thread of a warp is a *lane*. When a
-# warp reads, its lanes ask together: one *request*. Memory answers in *sectors* of 32 bytes. A
-# sector moves whole, however little of it was asked for.
+# 32 threads in a row form a *warp* and run in lockstep: all take the same instruction at the same
+# time. A thread of a warp is a *lane*. When a warp reads or writes, its lanes ask together: one
+# *request*. Memory takes and gives *sectors* of 32 bytes, whole, however little of one was asked
+# for.
 #
-# The kernel below copies every `stride`-th number of `x` into a dense `out`: lane by lane, 4 bytes
-# read and 4 written. An H100 has nothing else to do here than to move bytes.
+# The kernel below copies every `stride`-th number of `x` into a dense `out`: 4 bytes read and 4
+# written per lane. An H100 has nothing else to do here than to move bytes.
 
 # %%
 guess_stride = predict(
@@ -90,11 +89,12 @@ guess_stride = predict(
 
 # %% [markdown]
 # **Measure.** First one warp, counted by the interpreter: its lanes above, the sectors of their
-# request below. Edit the pairs and draw again.
+# request below. Edit `cases` and draw again.
 #
-# Then the whole kernel on a GPU. Where there is neither a GPU nor a recording, a model stands in:
+# Then the whole kernel on a GPU. Where there is neither a GPU nor a recording, arithmetic stands in:
 # the sectors that the interpreter counts, loads and stores, at the full bandwidth of the memory.
-# (`seconds_each` also prices shared memory, which the next round needs.)
+# (`seconds_each` also prices shared memory, which the next round needs. The rest of that cell is
+# bookkeeping: run it, read the figure.)
 
 
 # %%
@@ -112,16 +112,19 @@ def one_warp(stride, offset, kind=f32):
     return launch(copy_strided, 1, 32, x, out, stride, offset).accesses[0]
 
 
-pairs = [(1, 0), (1, 1), (4, 0), (8, 0)]
+cases = [(1, 0), (1, 1), (4, 0), (8, 0)]
 warp_sectors(
-    {f"stride {stride}, offset {offset}": one_warp(stride, offset) for stride, offset in pairs},
+    {f"stride {stride}, offset {offset}": one_warp(stride, offset) for stride, offset in cases},
     "The further apart the lanes read, the more bytes come along",
 )
 
 
 # %%
 def seconds_each(report, elements):
-    """Seconds an element: bytes moved at full bandwidth, or a pass of the banks each clock."""
+    """Seconds per element: bytes at full bandwidth, or one pass of the banks per clock and SM.
+
+    The clock is the boost clock, the fastest that the chip runs.
+    """
     memory = report.bytes_moved / device.memory_bandwidth
     banks = report.shared_wavefronts / (device.compute_units * device.boost_clock)
     return max(memory, banks) / elements
@@ -151,11 +154,14 @@ def gpu_strides(strides, size):
     return Table.from_rows(rows, {"seconds": "s", "useful": "B/s"})
 
 
-strided = gpu_strides([1, 2, 3, 4, 6, 8, 12, 16], size=2**26)
+strided = gpu_strides([1, 2, 4, 8, 16], size=2**26)
+useful = dict(zip(strided["stride"], strided["useful"], strict=True))
+share = 100 * useful[8] / useful[1]
 sweep(
     [Series("useful bytes", strided["stride"], strided["useful"], "gpu", source=strided.source)],
     x="stride, in numbers of 4 bytes", y=("bandwidth of useful bytes", "B/s"),
-    wall_at=[(device.memory_bandwidth, f"memory of the {device.slug}")],
+    wall_at=[(device.memory_bandwidth, f"memory of the {device.name}")],
+    mark=[(8, useful[8], f"stride 8: {share:.0f} % of stride 1")],
     title="From stride 8 on, each lane pays for a sector of its own",
 )
 
@@ -170,16 +176,16 @@ stride_gap = compare(
 gap(stride_gap, "Every fourth number costs less than four times: only the loads suffer", kind="gpu")
 
 # %% [markdown]
-# **Explain.** At stride 4 a load moves four times the sectors, of which a quarter is used. The
-# store is dense as before, so the whole grows by less. From stride 8 on no two lanes share a
-# sector, and it gets no worse. An offset of one number makes the request straddle one sector
-# more.
+# **Explain.** At stride 4 a load moves 16 sectors instead of 4; the store is dense as before. So
+# 4 + 4 sectors become 16 + 4. From stride 8 on each lane has its own sector, and this count gets no
+# worse. Of what stride 8 *loads*, 12.5 % is used (4 of 32 bytes per lane), of
+# all that it *moves* 22 % (8 of 36). The explorer counts loads only.
 #
-# Bytes that come along are not lost if somebody asks for them soon: they lie in a cache. This
-# model has none.
+# Bytes that come along may wait in a *cache*, a small fast memory (*L2* serves all SMs). This count
+# has none.
 #
-# **Change one thing.** Move stride, offset and size of an element. When is a large element better
-# than a small one? (`warp_sectors` above draws the same without sliders.)
+# **Change one thing.** From which stride on does float64 use more of a sector than float32?
+# <details><summary>Answer</summary>From 5 on; from 8 on, twice as much.</details>
 
 
 # %%
@@ -204,34 +210,35 @@ explorer(draw, [
 # %% [markdown]
 # ## What can a block do that a thread cannot?
 #
-# Its threads share a small memory on the chip, and wait for one another at a *barrier*,
-# `cuda.syncthreads()`. *Shared memory* has 32 *banks*: word `k` (4 bytes) lies in bank `k % 32`,
-# and in one *pass* each bank serves one word. Lanes that want different words of one bank take
-# passes in turn, a *bank conflict*.
+# Its threads share a small memory on their SM (228 KiB on an H100), and wait for one another at
+# a *barrier*, `cuda.syncthreads()`. *Shared memory* has 32 *banks* on each SM: word `k` (4 bytes) lies in
+# bank `k % 32`, and in one *pass*, one clock, each bank serves one word. Lanes that want
+# different words of one bank take passes in turn, a *bank conflict*.
 #
-# A transpose needs it. Read along rows and write along columns, and the lanes of a warp write far
-# apart. So a block reads a 32 by 32 tile along rows into shared memory, waits, takes columns from
-# there, and writes along rows.
+# Read a matrix along rows and write it along columns, and the lanes of a warp write far apart.
+# So for a transpose a block reads a 32 by 32 tile along rows into shared memory, waits, takes
+# columns from there, and writes along rows.
 
 # %%
 guess_passes = predict(
     "A warp reads one column of a 32 by 32 tile of float32. In how many passes?",
     unit="passes", key="02.passes",
 )
-guess_transpose = predict(
-    "An 8192 by 8192 matrix of float32 on an H100: how many times faster than the direct transpose "
-    "is one through tiles without bank conflicts?",
-    unit="x", key="02.transpose",
+guess_tile = predict(
+    "The 132 SMs of an H100 run at 1.98 GHz, its memory moves 3.35 TB/s. A transpose through tiles "
+    "of 32 words per row reads and writes dense memory. How many useful TB/s does it reach?",
+    unit="TB/s", key="02.tile",
 )
 
 # %% [markdown]
-# **Measure.** The direct kernel, and the tile in two versions: the second has rows of 33 words, the
-# last of which stays empty. The barrier stands outside every `if`: all threads of the block must
-# reach it.
+# **Measure.** In a 32 by 32 block threads are numbered along x first: a warp is the 32 threads with
+# one `threadIdx.y`, so `threadIdx.x` is the lane. `cuda.grid(2)` gives (x, y) = (column, row), each
+# `blockIdx * blockDim + threadIdx`. Block (bx, by) reads the tile at row 32 by, column 32 bx and
+# writes it at row 32 bx, column 32 by; hence the swapped `blockIdx`. The barrier stands outside
+# every `if`: all threads of the block must reach it.
 #
-# The small `turn_around` in the cell after it has no barrier. Its threads read words that other
-# warps may not have written yet, a *race*. On a GPU the result is right on some days; the
-# interpreter reports the race on every day.
+# The second cell forgets a barrier: threads read words that other warps may not have written yet,
+# a *race*. On a GPU the result is right on some days; the interpreter reports it on every day.
 
 
 # %%
@@ -245,7 +252,7 @@ def transpose_direct(x, out):
 
 @cuda.jit
 def transpose_tile(x, out):
-    """Through a tile of 32 words a row."""
+    """Through a tile of 32 words per row."""
     tile = cuda.shared.array((32, 32), float32)
     i, j = cuda.threadIdx.x, cuda.threadIdx.y
     column, row = cuda.grid(2)
@@ -259,8 +266,8 @@ def transpose_tile(x, out):
 
 @cuda.jit
 def transpose_padded(x, out):
-    """Through a tile of 33 words a row, of which 32 are used."""
-    tile = cuda.shared.array((32, 33), float32)
+    """Through a tile of 33 words per row, of which 32 are used."""
+    tile = cuda.shared.array((32, 33), float32)  # 33 instead of 32: the only change
     i, j = cuda.threadIdx.x, cuda.threadIdx.y
     column, row = cuda.grid(2)
     if row < x.shape[0] and column < x.shape[1]:
@@ -272,19 +279,6 @@ def transpose_padded(x, out):
 
 
 # %%
-transposes = {"direct": transpose_direct, "tile": transpose_tile, "padded": transpose_padded}
-
-
-def count_transpose(kernel, rows=64, columns=64):
-    """Run a transpose in the interpreter and check it; return what it moved."""
-    x = np.arange(rows * columns, dtype=f32).reshape(rows, columns)
-    out = np.zeros((columns, rows), f32)
-    report = launch(kernel, (-(-columns // 32), -(-rows // 32)), (32, 32), x, out)
-    assert (out == x.T).all()
-    assert not report.races + report.out_of_bounds
-    return report
-
-
 @cuda.jit
 def turn_around(x, out):
     """Write the 64 numbers of a block in reverse order; the barrier is missing."""
@@ -300,6 +294,21 @@ print("Races in turn_around:", hasty.found["races"])
 for race in hasty.races[:1]:
     print(f"Thread {race.thread} reads {race.array}[{race.index}], which thread "
           f"{race.other_thread} writes, and no barrier stands between.")
+
+# %%
+transposes = {"direct": transpose_direct, "tile": transpose_tile, "padded": transpose_padded}
+
+
+def count_transpose(kernel, rows=64, columns=64):
+    """Run a transpose in the interpreter and check it; return what it moved."""
+    x = np.arange(rows * columns, dtype=f32).reshape(rows, columns)
+    out = np.zeros((columns, rows), f32)
+    report = launch(kernel, (-(-columns // 32), -(-rows // 32)), (32, 32), x, out)
+    assert (out == x.T).all()
+    assert not report.races + report.out_of_bounds
+    return report
+
+
 counted = {name: count_transpose(kernel) for name, kernel in transposes.items()}
 columns = {
     f"{name}, read by column": next(
@@ -309,15 +318,13 @@ columns = {
 }
 conflict = columns["tile, read by column"].wavefronts
 passes_gap = compare(
-    guess_passes,
-    measured=Quantity(conflict, "passes", "model: counted by the interpreter"),
-    model=Quantity(32 / np.unique(np.arange(32) * 32 % 32).size, "passes", "model: k % 32"),
+    guess_passes, measured=Quantity(conflict, "passes", "counted by the interpreter")
 )
-bank_map(columns, "One empty word a row gives each lane its own bank")
+bank_map(columns, "One empty word per row gives each lane its own bank")
 
 # %%
 def transpose_model(size):
-    """Count a small transpose: its sectors in memory, or its passes over the banks."""
+    """Price a small transpose: its sectors in memory, or its passes over the banks."""
     reports = {name: count_transpose(kernel) for name, kernel in transposes.items()}
     rows = [{"kernel": name, "rate": 8 / seconds_each(report, 64 * 64)}
             for name, report in reports.items()]
@@ -339,10 +346,15 @@ def gpu_transpose(size):
 turned = gpu_transpose(size=8192)
 rates = dict(zip(turned["kernel"], turned["rate"], strict=True))
 faster = rates["padded"] / rates["direct"]
-transpose_gap = compare(
-    guess_transpose,
-    measured=Quantity(faster, "x", turned.source),
-    model=Quantity((4 + 32) / (4 + 4), "x", "model: 4 sectors in and 32 out, against 4 and 4"),
+clocks = device.compute_units * device.boost_clock  # of all SMs, per second
+each = {name: counted[name].shared_wavefronts / (64 * 64 / 32) for name in ("tile", "padded")}
+for name, passes in each.items():
+    print(f"{name}: {passes:.0f} passes per 32 numbers, {clocks / 1e9:.0f} billion a second, "
+          f"8 bytes per number: the banks allow {8 * 32 * clocks / passes / 1e12:.2f} TB/s.")
+tile_gap = compare(
+    guess_tile,
+    measured=turned.quantity("rate", kernel="tile"),
+    model=Quantity(8 * 32 * clocks / 33, "B/s", "model: 33 passes for 32 numbers"),
 )
 ladder(
     [(name, turned.quantity("rate", kernel=name), "gpu") for name in transposes],
@@ -351,18 +363,18 @@ ladder(
 )
 
 # %% [markdown]
-# **Explain.** Directly, each store of a warp touches one sector a lane. Through the tile, loads
-# and stores are dense; then the tile's column is the bottleneck, all of it in one bank, until
-# padding moves each row one bank on.
+# **Explain.** Per 32 numbers the direct kernel loads 4 sectors and stores 32, the others 4 and
+# 4. So 4.5 is an upper bound: other warps write the rest of the same sectors, and
+# where L2 gathers them the gain is smaller. The tile moves dense sectors, but its banks take 1
+# pass to fill and 32 to read; padded, 2 passes do, and memory is the limit again.
 #
-# **Change one thing.** Mend the barrier of `turn_around` and run its cell again. Then give the
-# tile of `transpose_padded` rows of 34 words.
+# **Change one thing.** Mend the barrier of `turn_around`: 0 races. Then give `transpose_padded` rows
+# of 34 words.
 #
-# ## What does it cost to meet at one address?
+# ## How long is the queue at one address?
 #
-# A histogram counts how often each value occurs. Two threads that add to one bin at the same time
-# would lose a count. An *atomic* addition lets them in one after another: lanes of a warp that
-# meet at one bin take *turns*.
+# In a histogram, threads that add to one bin at once would lose a count. With *atomic* additions
+# the lanes that meet take *turns*.
 
 # %%
 guess_turns = predict(
@@ -374,8 +386,8 @@ guess_turns = predict(
 # %% [markdown]
 # **Measure.** The second kernel is the usual one: each block counts in a histogram of its own in
 # shared memory, and adds it to the common one at the end. Its loop lets few blocks walk over many
-# values, a whole grid a step (a *grid-stride loop*). The model stops at pairs: one turn, and one
-# more if any two lanes meet.
+# values, a whole grid per step (a *grid-stride loop*; `gridsize(1)` is the number of all threads).
+# The model stops at pairs of lanes: one turn, and one more if any two meet.
 
 
 # %%
@@ -417,7 +429,7 @@ def pairs_meet(bins):
 sizes = [2**k for k in range(13)]
 turns = [count_turns(bins).atomic_contention for bins in sizes]
 sweep(
-    [Series("counted", sizes, turns, "gpu", source="model: counted by the interpreter"),
+    [Series("counted", sizes, turns, "gpu", source="counted by the interpreter"),
      Series("pairs only", sizes, [pairs_meet(bins) for bins in sizes], "model",
             source="model: chance that two lanes meet")],
     x="bins", y="turns of an addition",
@@ -443,42 +455,44 @@ def gpu_histograms(size):
 try:
     print(gpu_histograms(size=2**26))
 except MissingRecording:
-    print("Neither a GPU nor a recording of one is at hand, and no model prices a turn.")
+    print("Neither a GPU nor a recording is at hand: what a turn costs waits for a recorded run.")
 by_global, by_shared = count_turns(256), count_turns(256, histogram_shared, blocks=4)
 sites = {s.space: s.lanes for s in by_shared.sites if s.action == "atomic"}
 print(f"8,192 values: one kernel adds {by_global.atomics:,} times in global memory, the other "
       f"{sites['shared']:,} times in shared and {sites['global']:,} times in global memory.")
 turns_gap = compare(
     guess_turns,
-    measured=Quantity(by_global.atomic_contention, "turns", "model: counted by the interpreter"),
+    measured=Quantity(by_global.atomic_contention, "turns", "counted by the interpreter"),
     model=Quantity(pairs_meet(256), "turns", "model: chance that two lanes meet"),
 )
 gap(turns_gap, "With eight bins for each lane, some two lanes still meet", kind="gpu")
 
 # %% [markdown]
-# **Explain.** 32 lanes form 496 pairs, so in seven of eight additions some two meet, like birthdays
-# in a class. The model forgets that three may. Shared memory does not shorten the queue of a warp;
-# it keeps the queues on the chip, and apart from those of other blocks.
+# **Explain.** 32 lanes form 496 pairs; each meets with a chance of 1 in 256. That none meets has
+# a chance of 255/256 x 254/256 x ... x 225/256, 13 %: like birthdays in a class. The model
+# forgets that three may meet. Shared memory does not shorten a warp's queue; it keeps queues on
+# the SM, apart from those of other blocks.
 #
-# **Change one thing.** Make all values equal in `count_turns`: add `values *= 0`.
+# **Change one thing.** Add `values *= 0` below `values` in `count_turns`: now all lanes meet.
 #
 # ## Which way to write it is right?
 #
-# How far apart are many pairs of vectors? For each pair, sum `(x - y)**2`. Threads that all add to
-# one address would queue, so those of a block add numbers two by two, then the sums: a
-# *reduction*. CuPy, with a pair a row, does it by `d = x - y; (d * d).sum(axis=1)`.
+# How far apart are two matrices, row by row? Sum `(x - y)**2`. Threads that add to one address
+# would queue, so those of a block add two by two, then the sums: a *reduction*. CuPy does it by
+# `d = x - y; (d * d).sum(axis=1)`.
 
 # %%
 guess_fused = predict(
-    "8,192 pairs of vectors of 8,192 float32: how many times longer than one kernel that does all "
+    "Two matrices of 8,192 by 8,192 float32: how many times longer than one kernel that does all "
     "at once does `d = x - y; (d * d).sum(axis=1)` take?",
     unit="x", key="02.fused",
 )
 
 # %% [markdown]
 # **Measure.** First the reduction of a block, in two versions with the same steps and barriers.
-# They differ in who works. A warp with one thread at work takes as long as a full one. Then five
-# ways to write the whole, of which the last is the second kernel below.
+# They differ in who works, and a warp with one thread at work takes as long as a full one: so count
+# *busy warps*, summed over the steps. Then five ways to write the whole, of which the last is the
+# second kernel below.
 
 
 # %%
@@ -521,12 +535,13 @@ def distance_halves(x, y, out):
 
 
 left, right = np.arange(200, dtype=f32).reshape(2, 100), np.ones((2, 100), f32)
-out = np.zeros(2, f32)
-trees = {
-    "every second adds its neighbour": launch(distance_neighbours, 2, 64, left, right, out),
-    "the first half adds the second": launch(distance_halves, 2, 64, left, right, out),
-}
-print("right:", np.allclose(out, ((left - right) ** 2).sum(axis=1)))
+both = {"every second adds its neighbour": distance_neighbours,
+        "the first half adds the second": distance_halves}
+sums, trees = {}, {}
+for name, kernel in both.items():
+    sums[name] = np.zeros(2, f32)
+    trees[name] = launch(kernel, 2, 64, left, right, sums[name])
+    print(name, "- right:", np.allclose(sums[name], ((left - right) ** 2).sum(axis=1)))
 reduction_tree(trees, "Let the first half add, and whole warps go home early")
 
 # %%
@@ -551,12 +566,12 @@ void distance(const float* x, const float* y, float* out, int columns)
     if (t == 0) out[blockIdx.x] = tile[0];
 }
 """
-WAYS = {  # bytes a number: each array, temporary ones too, is written once and read once
-    "array expression": (4 + 4 + 4) + (4 + 4) + 4,
-    "ElementwiseKernel, then sum": (4 + 4 + 4) + 4,
-    "ReductionKernel": 4 + 4,
-    "RawKernel, CUDA C": 4 + 4,
-    "numba.cuda": 4 + 4,
+WAYS = {  # bytes per number, 4 for each array that is read or written
+    "array expression": 12 + 8 + 4,  # x - y: read x, y, write d; d * d: read d, write e; read e
+    "ElementwiseKernel, then sum": 12 + 4,  # read x, y, write z; read z
+    "ReductionKernel": 8,  # read x, y
+    "RawKernel, CUDA C": 8,
+    "numba.cuda": 8,
 }
 
 
@@ -565,6 +580,17 @@ def ways_model(rows, columns):
     times = [each * rows * columns / device.memory_bandwidth for each in WAYS.values()]
     return Table({"way": list(WAYS), "seconds": times}, {"seconds": "s"}), f"bytes, {device.name}"
 
+
+def busy_warps(kernel, threads=256):
+    """Warps with a thread at work, summed over the steps of one block's reduction."""
+    x, y = np.ones((2, 1, threads), f32)
+    report = launch(kernel, 1, threads, x, y, np.zeros(1, f32))
+    stores = sum(s.requests for s in report.sites if (s.space, s.action) == ("shared", "store"))
+    return stores - threads // 32  # the first store of each warp only fills the tile
+
+
+busy = {name: busy_warps(k) for name, k in both.items()}
+print("Busy warps of a block of 256 threads:", busy)
 
 # %%
 @experiment(needs="gpu", model=ways_model)
@@ -600,6 +626,9 @@ def gpu_ways(rows, columns):
 ways = gpu_ways(rows=8192, columns=8192)
 times = dict(zip(ways["way"], ways["seconds"], strict=True))
 dearer = times["array expression"] / times["ReductionKernel"]
+submit = overhead("cuda-launch").value
+print(f"While the CPU submits one kernel ({submit * 1e6:.0f} µs), the memory of the {device.name} "
+      f"moves {submit * device.memory_bandwidth / 1e6:.0f} MB.")
 fused_gap = compare(
     guess_fused,
     measured=Quantity(dearer, "x", ways.source),
@@ -611,19 +640,27 @@ ladder(
 )
 
 # %% [markdown]
-# **Explain.** The expression runs three kernels, and two temporary arrays travel between them. When
-# is each way right?
+# **Explain.** Both reductions take eight steps, but the first half keeps whole warps together:
+# 12 busy warps, not 47. The expression runs three kernels, and two temporary arrays travel
+# between them: 24 bytes per number, not 8. Below some 17 MB a kernel ends before the next is
+# submitted: there fewer *launches* matter, above fewer *bytes*. When is each way right?
 #
-# - *Array expression*: always first. It is right at once, and often fast enough.
-# - *ElementwiseKernel*, *ReductionKernel*: a profile shows that expressions take the time. Have
-#   many results: [one alone may run in a single
-#   block](https://github.com/cupy/cupy/issues/6512).
-# - *RawKernel*: you need shared memory, atomics, or anything else that CUDA C has.
+# - *Array expression*: first. It is right at once, and often fast enough.
+# - *ElementwiseKernel*, *ReductionKernel*: where a profile shows that expressions take the time.
+#   One row alone [may run in a single block](https://github.com/cupy/cupy/issues/6512).
+# - *RawKernel*: you need shared memory, atomics, other CUDA C.
 # - *numba.cuda*: the same in Python, tested here without a GPU.
+
+# %% [markdown]
+# ### Queues, and the clock that waits for them
 #
-# **Change one thing.** Kernels of one *stream* run in the order of their launch; those of
-# different streams may overlap. A clock must wait for all: an *event* is a time stamp in the
-# queue. Raise `cycles` or `kernels` below.
+# Kernels of one *stream*, a queue, run in the order of their launch; those of different streams may
+# overlap. A launch returns as soon as the kernel stands in its queue, so the CPU's clock stops too
+# early. An *event* is a time stamp that the GPU writes when the queue reaches it:
+# `time_call(..., device="gpu")` puts one before the work and one behind, in the default stream,
+# which waits for the others.
+#
+# **Change one thing.** Set `cycles` to 10,000, as long as a launch: do four queues still help?
 
 # %%
 SPIN_CUDA = r"""
@@ -657,47 +694,61 @@ def gpu_streams(kernels, cycles):
                 with queues[k % len(queues)]:
                     spin((1,), (1,), (np.int64(cycles),))
 
-        rows.append({"streams": streams, **time_call(submit, device="gpu").columns()})
+        run = time_call(submit, device="gpu", min_time=0)  # one round at a time
+        rows.append({"streams": streams, **run.columns()})
     return Table.from_rows(rows, {"seconds": "s"})
 
 
-kernels = 4
-print(inspect.getsource(EventClock.measure))  # what time_call(..., device="gpu") does
+kernels, launching = 4, overhead("cuda-launch").value
 queues = gpu_streams(kernels, cycles=200_000)
 one, many = (queues.quantity("seconds", streams=n).value for n in (1, kernels))
-names = {k: f"kernel {k + 1}" for k in range(kernels)}
-queue = [Span(k * one / kernels, (k + 1) * one / kernels, names[k], "gpu") for k in names]
+alone, beside = (one - launching) / kernels, many - kernels * launching
+calls = [Span(k * launching, (k + 1) * launching, "launch", "cpu") for k in range(kernels)]
+row = [Span(launching + k * alone, launching + (k + 1) * alone, f"kernel {k + 1}", "gpu")
+       for k in range(kernels)]
+side = {f"stream {k + 1}": [Span(call.end, call.end + beside, f"kernel {k + 1}", "gpu")]
+        for k, call in enumerate(calls)}
 timeline(
-    {"one stream": queue}
-    | {f"stream {k + 1} of {kernels}": [Span(0, many, names[k], "gpu")] for k in names},
-    title="Small kernels share the GPU only if they stand in different queues",
-    source=f"{queues.source}; totals, drawn in equal parts",
+    {"One stream": {"CPU": calls, "stream": row}, f"{kernels} streams": {"CPU": calls, **side}},
+    title=f"{kernels} queues finish in {many * 1e6:.0f} µs what one does in {one * 1e6:.0f} µs",
+    source=f"{queues.source}; totals, drawn as equal kernels and as launches of "
+           f"{launching * 1e6:.0f} µs",
 )
 
 # %% [markdown]
 # ## Where this model breaks
 #
 # - It knows no caches. A neighbour warp often finds the sector that an offset dragged in, and L2
-#   may gather scattered stores: expect hardly a price for an offset, and less gain from the tile.
-# - [Some GPUs fetch 64 bytes](https://forums.developer.nvidia.com/t/global-memory-access-patterns-too-slow/286508)
-#   from memory where 32 are asked for: then large strides cost up to twice as much.
-# - It moves bytes at the full rate and prices neither latency nor launch: few threads or short
-#   kernels are slower.
-# - A compiler may load a number once and keep it; the interpreter counts it each time.
-# - Turns: for one bin the model of pairs says 2, the count 32.
+#   may gather scattered stores: an offset then costs hardly anything, and the tile gains less.
+# - [Some GPUs fetch 64
+#   bytes](https://forums.developer.nvidia.com/t/global-memory-access-patterns-too-slow/286508)
+#   where 32 are asked for: then it gets worse up to stride 16.
+# - It moves bytes at the full rate and prices neither latency nor launch: short kernels are
+#   slower.
+# - A compiler may keep a number that it loaded; the interpreter counts each load.
+# - Turns: for one bin the model of pairs says 2, the count 32. Hardware may merge lanes that
+#   meet: [sixteen became one](https://github.com/accel-sim/gpgpu-sim_distribution/pull/33) on a
+#   V100.
 #
 # ## You learned
 
 # %%
 loads = {stride: one_warp(stride, 0).sectors for stride in (1, 4, 8)}
+
+
+def outcome(run, took, take):
+    """What a run showed, or what the count says that it should show."""
+    return f"should, by the model, {take}" if run.kind == "model" else f"{took} ({run.kind})"
+
+
 learned(
     f"A warp's load of float32 moves {loads[1]} sectors at stride 1, {loads[4]} at 4 and "
-    f"{loads[8]} at 8 (counted); the copy takes {slower:.1f} times as long at 4 ({strided.kind}).",
-    f"A block trades scattered stores for a tile and gets {faster:.1f} times faster "
-    f"({turned.kind}), once padding has turned {conflict} passes into 1 (counted).",
+    f"{loads[8]} at 8 (counted); at stride 4 the copy "
+    f"{outcome(strided, 'took', 'take')} {slower:.1f} times as long.",
+    f"A block that trades scattered stores for a tile {outcome(turned, 'became', 'become')} up to "
+    f"{faster:.1f} times faster, once padding has turned {conflict} passes into 1 (counted).",
     f"32 lanes on 256 bins queue for {by_global.atomic_contention:.2f} turns (counted); an array "
-    f"expression took {dearer:.1f} times as long as one kernel "
-    f"({ways.kind}).",
+    f"expression {outcome(ways, 'took', 'take')} {dearer:.1f} times as long as one kernel.",
 )
 
 # %% [markdown]
@@ -705,14 +756,22 @@ learned(
 #
 # ### Exercise 1: count the sectors
 #
-# Write `sectors(stride, offset, itemsize)`: how many 32-byte sectors does a warp's load touch,
-# when lane `k` reads element `k * stride + offset` of an array of `itemsize` bytes an element? The
-# array begins at a sector; `itemsize` is 1, 2, 4, 8 or 16.
+# Write `sectors(stride, offset, itemsize)`: how many 32-byte sectors does a warp's load touch, when
+# lane `k` reads element `k * stride + offset`? Elements have `itemsize` bytes: 1, 2, 4, 8 or 16.
+# The array begins at a sector.
 #
-# <details><summary>Hint 1</summary>At which byte does lane k read, and in which sector is
-# that?</details>
+# <details><summary>Hint 1</summary>At which byte does lane k read?</details>
 #
-# <details><summary>Hint 2</summary>Put the sectors of all 32 lanes into a set.</details>
+# <details><summary>Hint 2</summary>Put the sectors of all lanes into a set.</details>
+#
+# ### Exercise 2: how much padding?
+#
+# Write `column_passes(width)`: in how many passes does a warp read a column of 32 words from a tile
+# of float32 with `width` words per row? Which widths are free of conflicts?
+#
+# <details><summary>Hint 1</summary>Which word does lane k read, in which bank?</details>
+#
+# <details><summary>Hint 2</summary>Count the lanes in the fullest bank.</details>
 
 
 # %%
@@ -721,38 +780,25 @@ def sectors(stride, offset, itemsize):
     ...
 
 
-check("02.sectors", sectors)
-
-# %% [markdown]
-# ### Exercise 2: how much padding?
-#
-# Write `column_passes(width)`: in how many passes does a warp read a column of 32 words from a
-# tile of float32 with `width` words a row? Then: which widths are free of conflicts?
-#
-# <details><summary>Hint 1</summary>Lane k reads word k * width. In which bank is it?</details>
-#
-# <details><summary>Hint 2</summary>Count how many lanes are in the fullest bank.</details>
-
-
-# %%
 def column_passes(width):
     """Return a whole number of passes."""
     ...
 
 
+check("02.sectors", sectors)
 check("02.column_passes", column_passes)
 
 # %% [markdown]
 # ### Exercise 3: what does fusing save?
 #
 # Write `fused_gain(inputs, steps)`: an expression over `inputs` long arrays takes `steps` kernels,
-# each of which reads two arrays and writes one. A fused kernel reads each input once and writes
+# each of which reads two different arrays and writes one. A fused kernel reads each input once and writes
 # the result once. How many times fewer bytes does it move? All elements have the same size.
 #
 # <details><summary>Hint 1</summary>How many arrays travel in either case, there or
 # back?</details>
 #
-# <details><summary>Hint 2</summary>Three for each step, against the inputs and one.</details>
+# <details><summary>Hint 2</summary>Which of them does a fused kernel never see?</details>
 
 
 # %%

@@ -18,27 +18,24 @@
 # %%
 import csv
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from aiinfra.facts.calibration import constants
-from aiinfra.facts.catalogue import accelerator
-from aiinfra.model.forward import BOUND
-from aiinfra.model.inference import (
-    Deployment, decode_step, largest_batch, prefill, static_batch,
-)
+from aiinfra.model.inference import static_batch
+from aiinfra.model.layer import Slice, layer_time
 from aiinfra.model.layout import Cluster
-from aiinfra.model.named import named
 from aiinfra.model.software import software
-from aiinfra.model.training import step_time
+from aiinfra.model.training import LAYER, step_time
 from aiinfra.model.validate import SETS, Case, Validation, decode, find_set, validate
 from aiinfra.model.validate.report import PUBLISHED
 from aiinfra.model.validate.rows import read_rows
-from aiinfra.model.validate.training import layout, transformer
+from aiinfra.model.validate.training import fused, layout, transformer
 from aiinfra.results import Quantity, Table
 from aiinfra.show import (
-    Choice, Series, Slider, breakdown, error_ladder, error_strip, explorer, gap,
-    predicted_against_published, sweep,
+    Choice, Series, Slider, breakdown, error_by_size, error_ladder, error_strip, explorer, gap,
+    sweep,
 )
 from aiinfra.teach import check, compare, learned, predict, quiz
 
@@ -55,15 +52,15 @@ def told_by(*names):
     return "source: " + "; ".join(dict.fromkeys(found))
 
 
-Table({"set": SETS, "rows": [len(tables[name]) for name in SETS]})
+Table({"set": SETS, "rows": [f"{len(tables[name])}" for name in SETS]})
 
 # %% [markdown]
 # ## How long is one training step?
 #
-# Each row of these tables is something that others ran, timed and published. Korthikanti and
-# others trained a transformer of 530 billion parameters: 35 groups of 8 GPUs, each group with 3 of
-# its 105 layers (*pipeline stages*), and the matrices of a layer split over the 8 (*tensor
-# parallelism*).
+# Each row of these tables is something that others ran and published; some give seconds, others a
+# rate from which the seconds are reckoned. Korthikanti and others trained a transformer of 530
+# billion parameters: 35 groups of 8 GPUs, each group with 3 of its 105 layers (*pipeline stages*),
+# and the matrices of a layer split over the 8 (*tensor parallelism*).
 #
 # Two numbers set the scale. A step needs 6 FLOP for each parameter and token: 2 forward, 4
 # backward. And to save memory, this run keeps no results inside a layer: the backward pass
@@ -80,24 +77,31 @@ guess_step = predict("How long does this step take?", unit="s", key="99.step")
 # of matrices, attention, passes over memory, messages, waiting. The limit is 6 FLOP for each
 # parameter and token (and attention) at the full rate of every GPU.
 #
-# Nine such rows come from two papers. Over them the model meets a rival that many plan with, *one
-# efficiency*: the arithmetic of a step, a third more where all is computed again, divided by the
-# share of the peak that fits best.
+# The second figure sets a run of the same paper beside it, `-sel`, which keeps all results but
+# attention's and computes only those again. It also shares out norms and dropouts, which tensor
+# parallelism leaves whole on each of the 8 GPUs: each takes an eighth of the sequence (*sequence
+# parallelism*).
 
 
 # %%
 priced = {}
 
 
+def run_of(row, factor):
+    """What a row ran, with the fitted speed of matrix products times `factor`."""
+    model, device = transformer(row), row.device()
+    soft = software(row.text("framework"), device.slug)
+    soft = replace(soft, matmul=factor * soft.matmul)
+    return model, layout(row, model), Cluster.of(device), soft
+
+
 def step_of(row, factor=1.0):
-    """Price a row, once; `factor` scales the fitted speed of matrix products."""
+    """Price a row, once."""
     if (row.case, factor) not in priced:
-        model, device = transformer(row), row.device()
-        soft = software(row.text("framework"), device.slug)
+        model, on, cluster, soft = run_of(row, factor)
         priced[row.case, factor] = step_time(
-            model, layout(row, model), Cluster.of(device), row.count("seq_len"),
-            row.count("global_batch"), flash_attention=row.flag("flash_attention"),
-            framework=replace(soft, matmul=factor * soft.matmul),
+            model, on, cluster, row.count("seq_len"), row.count("global_batch"),
+            flash_attention=fused(row), framework=soft,
         )
     return priced[row.case, factor]
 
@@ -137,6 +141,17 @@ breakdown(
     title="Keeping results, all but attention's, saves most of the second forward pass",
 )
 
+# %% [markdown]
+# Nine such rows come from two papers. They are the rows given with this project; both papers
+# publish more, which the fit never saw.
+#
+# Over the nine the model meets a rival that many plan with, *one efficiency*: the arithmetic of a
+# step, a third more where all is computed again, divided by the share of the peak that fits best.
+# *Fits* means least squares on logarithms: twice as long and half as long count alike.
+#
+# The figure has a point for each row. *MAPE* is the mean absolute percentage error, the thick tick
+# the median, the grey band 10 % to either side.
+
 
 # %%
 def miss(model, rows):
@@ -152,281 +167,347 @@ def arithmetic(row):
 
 def one_efficiency(rows):
     """Fit the one efficiency to rows, and return the model."""
-    best = min(np.linspace(0.2, 0.8, 241), key=lambda e: miss(lambda r: arithmetic(r) / e, rows))
+    shares = [arithmetic(row) / row.number("step_s") for row in rows]
+    best = np.exp(np.mean(np.log(shares)))
     return lambda row: arithmetic(row) / best
+
+
+def pc(error):
+    """An error or a share in percent."""
+    return f"{100 * error:.1f} %"
 
 
 rows = tables["training"]
 rival = one_efficiency(rows)
+for row in (rows[0], one):
+    told = [f"{name} {pc(part / step_of(row).seconds)}" for name, part, _ in
+            parts_of(step_of(row))[:3]]
+    print(f"{row.case}: {', '.join(told)}")
+slow = [row.case for row in rows if rival(row) > row.number("step_s")]
+called = f"{len(slow)} of {len(rows)} steps"
+if all("530B" in case for case in slow):
+    called = "the 530B model"
 lanes = {"one efficiency": rival, "first principles": lambda row: step_of(row).seconds}
 error_strip(
     [Validation(name, "s", tuple(
         Case(row.case, row.number("step_s"), model(row)) for row in rows))
      for name, model in lanes.items()],
-    "One efficiency fits the middle, and calls the largest models too slow",
+    f"One efficiency calls {called} too slow, the others too fast",
     source=f"{told_by('training')} | model: both",
 )
 
 # %% [markdown]
-# **Explain.** A step is more than twice its useful arithmetic: products run below the peak, a
-# quarter is computed again, and there are messages, passes over memory and waiting.
+# **Explain.** The step takes more than twice its useful arithmetic: products run below the peak,
+# about a quarter is computed again, and there are messages, passes over memory and waiting.
 #
-# Their shares differ from row to row. In the largest models nearly all of the time is products of
-# large matrices; in small ones attention and memory take more. One efficiency cannot be both, so
-# it fits the middle. The model prices each part for itself, and all rows land near zero. But one
-# of its constants was fitted to these very rows: round three asks what that is worth.
+# Shares differ, as the lines above the figure say: the 530B run spends most of its time on products
+# of large matrices, the 1.7B run more than a quarter on attention. One efficiency cannot be both.
+# The model prices each part for itself, and all rows land near zero. But one of its constants was
+# fitted to these very rows: round three asks what that is worth.
 #
-# **Change one thing.** In the last cell, put `rival = lambda row: arithmetic(row) / 0.5`: half the
+# **Change one thing.** In the cell above, put `rival = lambda row: arithmetic(row) / 0.5`: half the
 # peak, a common assumption. Which rows does that get right?
 
 # %% [markdown]
-# ## Which term of the model matters most?
+# ## Which terms do these rows need?
 #
-# Leave a term out, and the error rises. But the model has a constant, which was fitted to these
+# Leave a term out, and the error changes. But the model has a constant, which was fitted to these
 # rows: how fast products of matrices run inside a step, against the same product alone. Fitted
-# again without the term, it makes up for some of it. What it cannot make up for is what the term
-# *explains*.
+# again without the term, it makes up for some of it. What it cannot make up for, the rows *need*.
+# Products themselves stay: the constant belongs to them.
+#
+# Three terms are new. *Logits* are scores, one for each word that could come next, and the loss
+# compares them with the word that did. A *micro-batch* is what a GPU takes at once; each one's
+# gradients are *added up* with those before. The *optimizer* then updates the weights.
 
 # %%
+name = "training"
+rows = tables[name]
+terms = [part for part in step.parts
+         if part != "matmul" and any(step_of(row).parts[part] for row in rows)]
 guess_term = predict(
-    "One term left out, the constant fitted again. Products aside, for the term that is missed "
-    "most: how many times larger does the mean error of the nine rows become?",
-    unit="x", key="99.term",
+    f"Each of {len(terms)} terms is left out in turn, and the constant fitted again. For how many "
+    f"of them does the mean error of the {len(rows)} rows at least double?",
+    unit="terms", key="99.term",
 )
 
 # %% [markdown]
-# **Measure.** Each term is left out in turn. The hollow circle is the error as it is then, the
-# diamond the error after the constant has been fitted again.
+# **Measure.** Each term is left out in turn, the first time and where it is computed again. The
+# hollow circle is the error as it is then, the diamond the error after the constant has been
+# fitted again.
+
 
 # %%
-FACTORS = [0.01 * percent for percent in range(25, 161)]  # of the constant as it stands
+HERE = "measured here: the model against published rows"
+FACTORS = [0.005 * n for n in range(120, 241)]  # of the constant as it stands
 WORDS = {
-    "matmul": "products", "recompute": "computing again", "tensor": "messages: tensor parallel",
+    "recompute": "computing again", "tensor": "messages: tensor parallel",
     "bubble": "waiting for the pipeline", "head": "logits and loss", "data": "messages: gradients",
     "accumulation": "adding up gradients", "stages": "messages: stages",
     "elementwise": "norms, activations",
 }
 
 
-def refit(rows, part=None):
-    """The least error without a part of the step, over all values of the constant."""
-
-    def seconds(row, factor):
-        step = step_of(row, factor)
-        return (step.without(part) if part else step).seconds
-
-    return min(miss(lambda row: seconds(row, factor), rows) for factor in FACTORS)
-
-
-def ablate(rows):
-    """Error without each term: as it is, and with the constant fitted again."""
-    steps = {row.case: step_of(row) for row in rows}
-    used = [part for part in step.parts if any(s.parts[part] for s in steps.values())]
-    told = [
-        (WORDS.get(part, part),
-         (miss(lambda row: steps[row.case].without(part).seconds, rows), refit(rows, part)))
-        for part in used
-    ]
-    return sorted(told, key=lambda each: -each[1][1])
+def again_of(row, factor):
+    """The share of each term in what a row computes again."""
+    if row.text("recompute") != "full":
+        return {"attention": 1.0}
+    model, on, cluster, soft = run_of(row, factor)
+    part = Slice.of(on, row.count("seq_len"), fused(row))
+    forward, _ = layer_time(model, part, cluster, "bf16", soft)
+    whole = forward.seconds - soft.early_stop * forward.last_product
+    return {term: getattr(forward, term) / whole for term in LAYER}
 
 
-name = "training"
-rows = tables[name]
-ablation, whole = ablate(rows), refit(rows)
-term, (_, term_error) = next(each for each in ablation if each[0] != "products")
-compare(guess_term, measured=Quantity(term_error / whole, "x", f"model: without {term}"))
+def seconds(row, term="", factor=1.0):
+    """Seconds of a step, perhaps without a term, neither the first time nor again."""
+    step = step_of(row, factor)
+    if not term:
+        return step.seconds
+    own, again = (step.seconds - step.without(each).seconds for each in (term, "recompute"))
+    return step.seconds - own - again_of(row, factor).get(term, 0) * again
+
+
+def first_principles(rows, term=""):
+    """Fit the constant of this course's model to rows, perhaps without a term."""
+
+    def squares(factor):
+        return sum(np.log(seconds(row, term, factor) / row.number("step_s")) ** 2 for row in rows)
+
+    best = min(FACTORS, key=squares)
+    return lambda row: seconds(row, term, best)
+
+
+whole = miss(first_principles(rows), rows)
+ablation = [
+    (WORDS.get(term, term), (miss(lambda row: seconds(row, term), rows),
+                             miss(first_principles(rows, term), rows))) for term in terms
+]
+ablation.sort(key=lambda each: -each[1][1])
+needed = sum(again >= 2 * whole for _, (_, again) in ablation)
+compare(guess_term, measured=Quantity(needed, "terms", f"{HERE}, a term left out"))
 error_ladder(
-    ablation, "A term that all rows share alike, the constant can pay for",
+    ablation,
+    f"{len(rows)} rows need {needed} of {len(terms)} terms: without one, the error doubles",
     marks=("left out", "left out, constant fitted again"), baseline=(whole, "whole model"),
     source=f"{told_by(name)} | model: training step, one constant fitted",
 )
 
 # %% [markdown]
-# **Explain.** Some of these runs compute everything again, others only attention. No single
-# constant fits both, so the rows *prove* that term. Attention, messages and waiting also differ
-# from row to row.
+# **Explain.** Some of these runs compute everything again, others only attention. In some attention
+# takes a quarter of the time, in others a thirtieth. No single constant fits both, so the rows
+# *need* these terms, both about as much. Messages inside a group and waiting differ too.
 #
-# Terms near the dashed line are another matter: these nine rows would be fitted as well without
-# them. That does not make them wrong. They come from counting bytes and from data sheets, and they
-# matter where their share is larger than here. But these rows are no evidence for them.
+# Terms near the dashed line are another matter: the rows are fitted nearly as well without them.
+# That does not make them wrong; so few rows cannot tell. They matter where they are
+# larger.
 #
-# **Change one thing.** Put `name = "training_recent"`: newer software, H100s among the
-# GPUs, fused attention. Which terms do those rows prove?
+# **Change one thing.** In the two cells above, with `name = "training_recent"`: newer software,
+# H100s, *fused attention*, one kernel that keeps its scores on the chip. Which terms do those rows
+# need? Does one make the fit worse?
 
 # %% [markdown]
 # ## Does a small error mean a good model?
 #
-# Here is a rival that knows sizes but no mechanism, a power law: seconds = a · FLOP^b · GPUs^c,
-# times d where everything is computed again. Four constants for nine rows, fitted by least squares
-# on logarithms. People scale such curves up from small runs to large ones all the time.
+# Here are rivals that know sizes but no mechanism, power laws. One has four constants: seconds = a ·
+# FLOP^b · GPUs^c, times d where everything is computed again. The other has two: seconds = a ·
+# (seconds at the peak)^b. Both are fitted to the nine rows by least squares on logarithms, as the
+# model's constant was. People scale such curves up from small runs to large ones all the time.
 
 
 # %%
-def features(row):
-    """What the power law knows of a row."""
+def four(row):
+    """What the law of four constants knows of a row."""
     sizes = [step_of(row).model_flop, row.count("gpus")]
     return [1.0, *np.log(sizes), float(row.text("recompute") == "full")]
 
 
-def power_law(rows):
-    """Fit the power law to rows, and return the model."""
-    known = np.array([features(row) for row in rows])
-    times = np.log([row.number("step_s") for row in rows])
-    powers = np.linalg.lstsq(known, times, rcond=None)[0]
-    return lambda row: float(np.exp(features(row) @ powers))
+def power_law(features):
+    """The way to fit a power law of some features to rows."""
+
+    def fit_law(rows):
+        times = np.log([row.number("step_s") for row in rows])
+        powers = np.linalg.lstsq(np.array([features(row) for row in rows]), times, rcond=None)[0]
+        return lambda row: float(np.exp(features(row) @ powers))
+
+    return fit_law
 
 
 rows = tables["training"]
 large = [row for row in rows if transformer(row).parameters > 1e11]
 small = [row for row in rows if row not in large]
-print(f"power law: {100 * miss(power_law(rows), rows):.1f} % on the nine rows it was fitted on")
+law_fitted = miss(power_law(four)(rows), rows)
+print(f"four constants: {pc(law_fitted)} on the {len(rows)} rows that they were fitted on")
 guess_law = predict(
     f"Fitted on the {len(small)} smaller runs alone and asked for the {len(large)} of more than "
-    "100 billion parameters: how many times larger does the power law's error become?",
+    "100 billion parameters: how many times larger does the error of this law become?",
     unit="x", key="99.held_back",
 )
 
 # %% [markdown]
-# **Measure.** Three models, each judged three times: on the rows it was fitted on; on each row
-# after a fit on the other eight; on the large runs after a fit on the small ones.
+# **Measure.** Four models, each judged three times: on the rows it was fitted on; on each row
+# after a fit on the other eight; on the large runs after a fit on the small ones. Then a harder
+# test: fitted on one of the two papers, and asked for the runs of the other, of another year,
+# software and layout.
 
 
 # %%
-def first_principles(rows):
-    """Fit the constant of this course's model to rows, and return the model."""
-    best = min(FACTORS, key=lambda f: miss(lambda row: step_of(row, f).seconds, rows))
-    return lambda row: step_of(row, best).seconds
-
-
 def held_back(fit, rows):
     """Mean error on each row, fitted on the others."""
     return np.mean([miss(fit([r for r in rows if r is not row]), [row]) for row in rows])
 
 
-rivals = {"one efficiency": one_efficiency, "power law": power_law,
-          "first principles": first_principles}
+rivals = {
+    "one efficiency": one_efficiency,
+    "power law, two constants": power_law(lambda row: [1.0, np.log(arithmetic(row))]),
+    "power law, four constants": power_law(four), "first principles": first_principles,
+}
 transfer = {
     name: (miss(fit(rows), rows), held_back(fit, rows), miss(fit(small), large))
     for name, fit in rivals.items()
 }
-law, own = transfer["power law"], transfer["first principles"]
+law, own = transfer["power law, four constants"], transfer["first principles"]
+compare(guess_law, measured=Quantity(law[2] / law[0], "x", HERE))
+print(f"First principles: {own[2] / own[0]:.1f} times, {pc(own[0])} to {pc(own[2])}.\n")
+papers = [[row for row in rows if row.case.startswith(paper)] for paper in ("sc21", "k22")]
+for who, fit in rivals.items():
+    if "four" not in who:  # they would fit four rows whatever these are
+        told = [pc(miss(fit(papers[i]), papers[1 - i])) for i in (0, 1)]
+        print(f"{who}, fitted on one paper, misses the other's by {told[0]} and {told[1]}")
 error_ladder(
     list(transfer.items()), "Fitted, two models look alike; asked for larger runs, they do not",
     marks=("fitted", "each row held back", "large runs held back"),
-    source=f"{told_by('training')} | model: three, fitted in this lesson",
+    source=f"{told_by('training')} | model: four, fitted in this lesson",
 )
-
-# %%
-law_gap = compare(
-    guess_law,
-    measured=Quantity(law[2] / law[0], "x", "model: power law, large runs held back over fitted"),
-    model=Quantity(own[2] / own[0], "x", "model: first principles, likewise"),
-)
-gap(law_gap, title=f"Scaled up, one error grows {law_gap.measured.value:.0f} times, the other "
-    f"{law_gap.model.value:.1f} times", kind="gpu")
 
 # %% [markdown]
-# **Explain.** Constants bend to rows, their noise included. A single row held back hardly shows
-# it: the others surround it. Beyond their end nothing holds the curve, and a power that is a
-# little off becomes a factor. First principles lose little: one constant, and the sizes enter
-# where physics puts them.
+# **Explain.** Constants bend to rows, their noise included, and beyond their end nothing holds the
+# curve. Four constants on five rows leave one row to spare: many curves fit so. Two bend less.
+# First principles lose little: one constant, and sizes enter where physics puts them. That the
+# constant carries from paper to paper is better evidence than any row held back.
 #
-# Yet be as hard on this model. Constants that nobody *fitted* were read from papers or reckoned,
-# by people who could see these rows. So an error held back here is a lower bound of the error on
-# rows that nobody here has seen.
+# Yet be as hard on this model. It has other constants, which no step decided: fitted on single
+# products, read from papers, or reckoned, that is chosen by judgement. Who chose could see these
+# rows, so an error held back here is likely too low.
 #
-# **Change one thing.** Add `row.count("hidden")` to `sizes` in `features`. Which of the three
-# errors falls, and which rises?
+# **Change one thing.** Add `row.count("hidden")` to `sizes` in `four`. What becomes of the three
+# errors?
 
 # %% [markdown]
 # ## Where does the model miss?
 #
 # The other sets: time to the first token (*prefill*) and for each further one (*decode*), tokens
 # per second of whole batches (*throughput*), products of matrices (*gemm*), sums over GPUs
-# (*all-reduce*), memory. The largest set has products of 600 shapes, from one row to thousands,
-# timed one by one on two kinds of GPU.
+# (*all-reduce*). The largest has 600 products, of one row to thousands, timed one by one on two
+# kinds of GPU.
+#
+# Most of these rows were fitted on, so that their error proves little. Every fifth product and
+# every fourth all-reduce was held back.
 
 # %%
+HELD = {"gemm": 5, "all_reduce": 4}  # one row in so many
+print("gemm:", constants()["gemm.launch"].provenance)
+unseen = range(0, len(tables["gemm"]), HELD["gemm"])
 guess_within = predict(
-    f"How many of these {len(tables['gemm'])} products does the model price to within 10 %?",
+    f"How many of the {len(unseen)} products held back does the model price to within 10 %?",
     unit="products", key="99.within",
 )
 
 # %% [markdown]
-# **Measure.** `validate` prices every row of every set; `aiinfra validate gemm` prints the same in
-# a terminal. All times stand in one figure, from microseconds to minutes.
+# **Measure.** `validate` prices every row of a set; `aiinfra validate gemm` prints the same in a
+# terminal.
+#
+# How rows are named: `A100-SXM bfloat16 8 3584 2560` is a product of 8 rows with a matrix of 2,560
+# by 3,584; `A100-SXM 2 1048576` sums so many bytes over 2 GPUs; `llama2-7b-16-1-128-2048` is a
+# batch of 16 on 1 GPU, with prompts of 128 tokens and answers of 2,048.
 
 # %%
-judged = {name: validate(name, find_set(name)) for name in SETS}
-errors = np.array([case.error for case in judged["gemm"].cases])
-within = compare(
-    guess_within,
-    measured=Quantity(int(np.sum(abs(errors) <= 0.1)), "products", "model: matrix products"),
-)
-timed = [judged[name] for name in SETS if judged[name].unit in ("s", "ms", "us")]
-predicted_against_published(
-    timed, "From microseconds to minutes, the shortest are missed most",
+judged = {name: validate(name, find_set(name)) for name in SETS if name != "memory"}
+products = judged["gemm"].cases
+hits = sum(abs(products[i].error) <= 0.1 for i in unseen)
+compare(guess_within, measured=Quantity(hits, "products", HERE))
+
+
+def between(low, high):
+    """Mean absolute error of the products that took so many microseconds."""
+    return np.mean([abs(each.error) for each in products if low <= each.measured < high])
+
+
+by_time = {ends: between(*ends) for ends in pairwise((0, 5, 10, 20, 40, 100, 10**6))}
+print("products by their µs:", "; ".join(
+    f"{low} to {high} {pc(size)}" if high < 10**6 else f"more {pc(size)}"
+    for (low, high), size in by_time.items()))
+(low, high), most = max(by_time.items(), key=lambda each: each[1])
+timed = [each for each in judged.values() if each.unit in ("s", "ms", "us")]
+error_by_size(
+    timed, f"Products of {low} to {high} µs are missed most, by {pc(most)} on average",
     source=f"{told_by(*(each.name for each in timed))} | model: this course",
 )
 
 # %%
-every = [case.error for each in judged.values() for case in each.cases]
+def parted(name):
+    """A set, or the rows of it that were fitted on and those held back."""
+    every, n = judged[name], HELD.get(name)
+    if n is None:
+        return [every]
+    kept = tuple(case for i, case in enumerate(every.cases) if i % n)
+    return [replace(every, cases=kept),
+            replace(every, name=f"{name}, held back", cases=every.cases[::n])]
+
+
+lanes = [lane for name in judged for lane in parted(name)]
+count = sum(len(lane.cases) for lane in lanes)
+away = [abs(case.error) for lane in lanes if "held" in lane.name for case in lane.cases]
 error_strip(
-    list(judged.values()),
-    f"{100 * np.mean(np.abs(every) <= 0.1):.0f} % of {len(every)} rows lie within 10 %",
-    source=f"{told_by(*SETS)} | model: this course",
+    lanes, f"{count - len(away)} of {count} rows were fitted on; of the {len(away)} held back "
+    f"{100 * np.mean(np.array(away) <= 0.1):.0f} % lie within 10 %",
+    source=f"{told_by(*judged)} | model: this course",
 )
 
 # %% [markdown]
-# **Explain.** The largest misses are kernels of a few microseconds: a launch, a wait, and which of
-# dozens of kernels the library picks. On an A100, 8 rows times a matrix of 2,560 by 3,584 took
-# 31 µs, 16 rows 25 µs. No count of FLOP or bytes says that half the work takes longer. Whole
-# steps average such luck out, so the sum misses by less than its parts.
+# **Explain.** Rows held back are missed hardly more than the others: they come from the same GPUs
+# and sweeps. Another GPU would be the harder test.
 #
-# **Change one thing.** Below is a decode step and the prompt before it. Move the batch: weights are
-# read once for all sequences, the cache for each. When does the bound change? The source line says
-# whether any row has that GPU.
+# On an A100, half the rows of a product can take longer, as the line below says. No count of FLOP
+# or bytes explains it; the library picks one of dozens of kernels. But a sum does not average that
+# out. On that GPU the model is *biased*: too fast for products of few rows. Training steps have
+# thousands of rows in a product, steps that decode have few.
+#
+# **Change one thing.** Below, choose the GPU and the most rows. Where does the model lean the other
+# way? Where would you trust it least?
 
 
 # %%
-KIND = {"memory": "memory", "compute": "gpu", "network": "network", "overhead": "cpu"}
-seen = sorted({row.device().slug for row in tables["decode"]})
+took = {row.count("m"): row.number("latency_us") for row in tables["gemm"]
+        if row.case.startswith("A100") and (row.count("n"), row.count("k")) == (3584, 2560)}
+print("A100, a matrix of 2,560 by 3,584:",
+      ", ".join(f"{m} rows {us:.0f} µs" for m, us in sorted(took.items())))
 
 
-def draw(axes, model, gpu, batch, context):
-    """Where the time of a decode step and of a prompt goes, on as many GPUs as it needs."""
-    shape, fits = named(model), 0
-    for tensor in (1, 2, 4, 8):
-        on = Deployment.of(gpu, tensor)
-        fits = largest_batch(shape, on, context)
-        if fits >= batch:
-            break
-    passes = {"decode step": decode_step(shape, on, batch, context),
-              "one prompt": prefill(shape, on, context)}
-    waits = ", ".join(f"{name} waits for {each.bound}" for name, each in passes.items())
-    room = "" if fits >= batch else f"; memory ends at a batch of {fits}"
-    known = "some rows have this GPU" if on.device.slug in seen else "no row has this GPU"
-    return breakdown(
-        {name: [(part, seconds, KIND[BOUND[part]])
-                for part, seconds in each.parts.items() if seconds > 0]
-         for name, each in passes.items()},
-        f"{shape.name} on {tensor} x {on.device.name}: {waits}{room}",
-        unit="s", same_width=True, source=f"model: inference, 16 bits, any engine; {known}",
+def draw(axes, gpu, most):
+    """The errors of one GPU's products of at most so many rows."""
+    most = int(most)
+    found = {"gemm": [], "gemm, held back": []}
+    for i, (row, case) in enumerate(zip(tables["gemm"], products, strict=True)):
+        if row.text("gpu") == gpu and row.count("m") <= most:
+            found["gemm, held back" if i in unseen else "gemm"].append(case)
+    bias = np.mean([case.error for cases in found.values() for case in cases])
+    lean = "too fast" if bias < 0 else "too slow"
+    rows = f"{most:,} row{'s' * (most > 1)}"
+    return error_strip(
+        [Validation(name, "us", tuple(cases)) for name, cases in found.items() if cases],
+        f"{gpu}, products of at most {rows}: {pc(abs(bias))} {lean} on average",
+        source=f"{told_by('gemm')} | model: matrix products",
     )
 
 
-draw(None, "llama-2-70b", "a100-sxm-80gb", batch=16, context=2048)
+draw(None, "A100-SXM", 16)
 
 # %%
-slugs = ("llama-2-7b", "llama-2-70b", "llama-3.1-8b", "llama-3.1-70b", "mixtral-8x7b")
-models = [(slug, named(slug).name) for slug in slugs]
-slugs = ("v100-sxm-32gb", "l40s", "a100-sxm-80gb", "h100-sxm", "h200-sxm", "b200-sxm")
-gpus = [(slug, accelerator(slug).name) for slug in slugs]
+gpus = sorted({row.text("gpu") for row in tables["gemm"]})
 explorer(draw, [
-    Choice("model", "model", models, "llama-3.1-8b"),
-    Choice("gpu", "GPU", gpus, "h100-sxm"),
-    Slider("batch", "sequences at once", 1, 512, 16, 0.301, True),
-    Slider("context", "tokens in each", 128, 32768, 2048, 0.301, True),
+    Choice("gpu", "GPU", [(gpu, gpu) for gpu in gpus], "H100-SXM"),
+    Slider("most", "rows at most", 1, 16384, 16, 0.301, True),
 ])
 
 # %% [markdown]
@@ -434,13 +515,13 @@ explorer(draw, [
 #
 # First where it is visibly wrong.
 #
-# - An all-reduce of two A100s takes a jump that bytes do not explain. We think that NCCL, the
-#   library, changes its protocol there (unchecked). The model knows the protocols, but changes over
-#   at another size.
-# - Batches of long prompts and short answers take longer than their parts. The engine lost time
-#   among its prompts, and no term knows why.
-#
-# A constant could be fitted to either. It would lower the error here, and predict nothing.
+# - Some steps on hundreds of GPUs and more: too fast by 20 to 25 % for MT-NLG, 530 billion
+#   parameters, by 25 to 70 % where 384 GPUs and more share the weights (*ZeRO* stage 3). Those runs
+#   are quoted from memory (unchecked); no row here is one.
+# - An all-reduce of two A100s takes a jump that bytes do not explain. Perhaps NCCL, the library,
+#   changes its protocol there (unchecked); the model does so at another size.
+# - Two batches of the 7B model with long prompts and short answers take longer than their parts;
+#   those of the 70B model do not. We do not know why.
 
 # %%
 pairs = [case for case in judged["all_reduce"].cases if case.case.startswith("A100-SXM 2 ")]
@@ -472,9 +553,12 @@ lost = {
     f"batch of {row.count('batch')}": batch_parts(row)
     for row in tables["throughput"] if "llama2-7b" in row.case and "2048-128" in row.case
 }
-left = [parts[-1][1] for parts in lost.values()]
+left = " and ".join(f"{parts[-1][1]:.1f} s" for parts in lost.values())
+others = [f"{100 * case.error:+.1f} %" for case in judged["throughput"].cases
+          if "llama2-70b" in case.case and case.case.endswith("-2048-128")]
+print(f"70B, prompts and answers as long, rate of the model: {', '.join(others)}")
 breakdown(
-    lost, unit="s", title=f"{left[0]:.1f} s and {left[1]:.1f} s that no term explains",
+    lost, unit="s", title=f"Two batches of the 7B model: {left} that no term explains",
     source=f"{told_by('throughput')} | model: static batch",
 )
 
@@ -482,9 +566,9 @@ breakdown(
 # Then where a small error says little:
 #
 # - *Memory* agrees to four digits, as no measurement does: the published bars must have been
-#   reckoned, with the same formula. That checks arithmetic, not a GPU.
-# - Decode, prefill and throughput have rows of one engine, one GPU and two models, gemm of 16 bits
-#   alone. An H200, a B200, fp8 or another engine are extrapolation.
+#   reckoned, with the same formula. That checks arithmetic, not a GPU, and is in no figure here.
+# - Decode, prefill and throughput have rows of one engine, one GPU and two models, all fitted on;
+#   gemm of 16 bits alone. An H200, a B200, fp8 or another engine are extrapolation.
 # - `training_recent` has about as many constants for its frameworks as rows, and the model had to
 #   assume some micro-batches.
 # - All rows are good runs: no slow GPU, shared network, uneven expert or restart is in them, nor in
@@ -494,24 +578,29 @@ breakdown(
 
 
 # %%
-def pc(error):
-    """An error in percent."""
-    return f"{100 * error:.1f} %"
+SECTIONS = ("gemm", "all_reduce", "training")  # what a step is priced with, on any GPU
+origins = [each.provenance for each in constants().values() if each.name.startswith(SECTIONS)]
 
 
-origins = [each.provenance for each in constants().values()]
-fitted = sum(text.startswith("fitted") for text in origins)
-reckoned = sum("reckoned" in text for text in origins)
+def whose(*starts):
+    """How many of those constants have an origin that begins so."""
+    return sum(text.startswith(starts) for text in origins)
+
+
+singly = whose("fitted on gemm.csv", "fitted on all_reduce.csv")
+in_steps = whose("fitted on the 9 rows of training", "fitted on the 7 rows of training")
+worst = max(products, key=lambda case: abs(case.error))
 learned(
     f"Where fitted, one efficiency misses nine training steps by "
     f"{pc(transfer['one efficiency'][0])}, a power law by {pc(law[0])}, first principles by "
     f"{pc(own[0])}. On large runs held back the last two miss by {pc(law[2])} and {pc(own[2])}. "
-    f"Of all {len(origins)} constants {fitted} were fitted and {reckoned} reckoned.",
-    f"Without *{term}* the best fit misses by {pc(term_error)}; without *{ablation[-1][0]}* by "
-    f"{pc(ablation[-1][1][1])}, with every term by {pc(whole)}.",
-    f"The model prices {within.measured.value:.0f} of {len(errors)} products to within 10 %. The "
-    f"worst, {max(judged['gemm'].cases, key=lambda c: abs(c.error)).case}, it misses by "
-    f"{pc(max(abs(errors)))}.",
+    f"That model fits one constant to steps of a GPU ({in_steps} in all), and {singly} more to "
+    f"single products and all-reduces; {len(origins) - in_steps - singly} were read from sources, "
+    "copied from a like GPU, or reckoned: chosen by judgement.",
+    f"Those steps need {needed} of {len(terms)} terms: without one of them the best fit misses by "
+    f"twice {pc(whole)} or more, without *{ablation[-1][0]}* by {pc(ablation[-1][1][1])}.",
+    f"The model prices {hits} of {len(unseen)} products held back to within 10 %. The worst of "
+    f"all {len(products)}, {worst.case}, it misses by {pc(abs(worst.error))}.",
 )
 
 # %% [markdown]

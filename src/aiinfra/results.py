@@ -13,8 +13,8 @@ from typing import Any
 from aiinfra.units import format_quantity
 
 KINDS = {
-    "measured here": "measured", "replayed": "replayed", "model": "modelled",
-    "source": "published", "guess": "guessed",
+    "measured here": "measured", "replayed": "replayed", "counted": "counted",
+    "model": "modelled", "source": "published", "guess": "guessed",
 }  # fmt: skip
 
 
@@ -24,7 +24,8 @@ class Quantity:
 
     ``low`` and ``high`` are the 25th and 75th percentile of the repeats (or the bounds that the
     source states); ``None`` where there is no spread. ``source`` is a sentence that begins with
-    "measured here", "replayed", "model", "source" or "guess"; several, joined by "; ", where the
+    "measured here", "replayed", "counted" (by a program that runs the code, such as the
+    interpreter of kernels), "model", "source" or "guess"; several, joined by "; ", where the
     number was computed from several.
     """
 
@@ -150,6 +151,11 @@ class Comparison:
     def guess_ratio(self) -> float | None:
         """The guess divided by the measurement."""
         return None if self.guess is None else self.guess.value / self.measured.value
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it could prove a model wrong; a modelled "measurement" cannot."""
+        return self.measured.kind != "modelled"
 
     @property
     def model_ratio(self) -> float | None:

@@ -36,7 +36,7 @@ def descend(
                     break
             else:
                 steps[i] *= 0.6
-        if before - least < 1e-5:
+        if before - least < 1e-5 and max(steps) < 0.02:
             break
     return values
 

@@ -34,13 +34,32 @@ OTHER = "inference.engine.other"
 TURBOMIND = "lmdeploy source of 2023, github.com/InternLM/lmdeploy (read 2026-11-24)"
 README = "gpt-fast README (read 2026-11-24), A100 80 GB"
 RECKONED = "reckoned, not measured: "
+SHARE = "share of the 16-bit peak that causal attention over a long prompt reaches"
+FIGURE_5 = (
+    "J. Shah et al., FlashAttention-3, arXiv 2407.08608, figure 5, forward on an H100, causal, "
+    "heads of 128 (transcribed at subtext.edge.nugit.net, read 2026-11-24)"
+)
+XLLM = (
+    "xLLM pull request 713 (read 2026-11-24): Qwen3-0.6B without CUDA graphs takes 4.20 ms a token "
+    "and is bound by the host (2.72 ms with); 28 layers of 12 kernels, in C++"
+)
+EAGER = (
+    "cloudai.pt, CUDA graphs (read 2026-11-24): Llama 3.1 8B on an H100 takes 8.4 ms a token "
+    "eagerly and is bound by the host (5.1 ms with a graph); 32 layers of 12 kernels, in PyTorch"
+)
+FLASH2 = "vLLM releases (unchecked): FlashAttention-3 from 0.8 on; earlier ones run version 2"
 
 # What no row decides: name, value, unit, meaning, provenance.
 GIVEN = (
-    ("inference.attention.share", 0.5, "ratio",
-     "share of the 16-bit peak that causal attention over a prompt reaches",
-     "T. Dao, FlashAttention-2, arXiv 2307.08691, abstract: 50-73 % on an A100, causal and short "
-     "prompts at the low end"),
+    ("inference.attention.ampere", 0.6, "ratio", SHARE,
+     "T. Dao, FlashAttention-2, arXiv 2307.08691, abstract: 50-73 % on an A100, the middle of it"),
+    ("inference.attention.hopper", 0.545, "ratio", SHARE, f"{FIGURE_5}: cuDNN, 539 of 989"),
+    ("inference.attention.hopper-flash2", 0.34, "ratio", SHARE,
+     f"{FIGURE_5}: FlashAttention-2, 335 of 989"),
+    ("inference.attention.other", 0.5, "ratio", SHARE,
+     "reckoned, not measured: between the others"),
+    ("inference.attention.ramp", 300, "tokens", "prompt on which it reaches half of that",
+     f"{FIGURE_5}: 191 to 335 TFLOP/s of FlashAttention-2, 315 to 539 of cuDNN, 512 to 16k tokens"),
     ("inference.elementwise.share", 0.83, "ratio",
      "share of peak bandwidth that kernels between the products reach",
      f"{README}: about 1700 of 2039 GB/s at best"),
@@ -48,8 +67,13 @@ GIVEN = (
      RECKONED + "some ten kernels of sampling, one copy to the host and one graph launch"),
     (f"{OTHER}.sequence", 4e-6, "s", "host time of one sequence in a decode step",
      RECKONED + "a scheduler in C++ or hidden behind the device"),
-    (f"{OTHER}.launch", 5e-5, "s", "host time to submit one layer of prefill, a floor",
-     RECKONED + "ten kernels of 5 µs, overhead cuda-launch"),
+    (f"{OTHER}.launch", 1.25e-5, "s", "host time to submit one kernel of prefill", XLLM),
+    (f"{OTHER}.flash2", 0, "flag", "attention on Hopper runs FlashAttention-2",
+     "engines of 2024 and later bring kernels made for Hopper"),
+    *((f"inference.engine.vllm-0_{n}.flash2", 1, "flag",
+       "attention on Hopper runs FlashAttention-2", FLASH2) for n in range(2, 8)),
+    (f"{LMDEPLOY}.flash2", 1, "flag", "attention on Hopper runs FlashAttention-2",
+     "lmdeploy's own kernels are written for Ampere (unchecked)"),
     (f"{OTHER}.skew", 0.0, "s", "wait of a collective for the slowest rank",
      "part of `direct`, which was fitted in situ"),
     (f"{OTHER}.per_head", 0, "flag", "each query head reads its keys and values for itself",
@@ -68,10 +92,10 @@ GIVEN = (
      RECKONED + "scheduling in Python between steps; versions before 0.6 take several times that"),
     ("inference.engine.vllm.sequence", 1e-5, "s", "host time of one sequence in a decode step",
      RECKONED + "bookkeeping and detokenising in Python"),
-    ("inference.engine.vllm.launch", 1.2e-4, "s", "host time to submit one layer of prefill",
-     RECKONED + "twelve PyTorch operators of 10 µs; prefill is not captured in a graph"),
-    ("inference.engine.sglang.launch", 1.2e-4, "s", "host time to submit one layer of prefill",
-     RECKONED + "as for vLLM"),
+    ("inference.engine.vllm.launch", 2.2e-5, "s", "host time to submit one kernel of prefill",
+     EAGER),
+    ("inference.engine.sglang.launch", 2.2e-5, "s", "host time to submit one kernel of prefill",
+     EAGER),
     (f"{LMDEPLOY}.step", 0.0, "s", "what the host and sampling add to a pass",
      "cannot be told from `layer` with two models; counted there"),
     (f"{LMDEPLOY}.direct", 0.0, "s", "latency of an own all-reduce; 0 is NCCL",
@@ -88,7 +112,7 @@ DEFAULT = (
     (f"{OTHER}.direct", 8e-6, "s", "an all-reduce of a few KiB over NVLink, all ranks writing "
      "to all; NCCL's where that is faster"),
     ("inference.weight_only", 0.85, "ratio",
-     "bandwidth of products that widen their weights, over that of 16-bit products"),
+     "bandwidth of weights that are widened on the way, over that of 16-bit ones"),
 )  # fmt: skip
 FITTED = (
     (f"{LMDEPLOY}.layer", 30e-6, "s", "gaps and short kernels of a layer beyond their traffic"),

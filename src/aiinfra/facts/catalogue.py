@@ -7,6 +7,7 @@ your own and pass it to ``load_accelerators``.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -34,9 +35,12 @@ DATA = Path(__file__).parent / "data"
 
 
 def find(name: str, entries: Sequence[E], what: str) -> E:
-    """Find an entry by slug or alias, ignoring case; the error lists close names."""
-    wanted = name.strip().casefold()
-    names = {text.casefold(): entry for entry in entries for text in (entry.slug, *entry.aliases)}
+    """Find an entry by slug or alias, ignoring case and whether words are joined by -, _ or space.
+
+    The error lists close names.
+    """
+    wanted = _folded(name)
+    names = {_folded(text): entry for entry in entries for text in (entry.slug, *entry.aliases)}
     if wanted in names:
         return names[wanted]
     close = difflib.get_close_matches(wanted, names, 4, 0.4)
@@ -45,6 +49,10 @@ def find(name: str, entries: Sequence[E], what: str) -> E:
         raise CatalogueError(f"no {what} {name!r}; did you mean one of: {', '.join(nearest)}?")
     listed = ", ".join(entry.slug for entry in entries)
     raise CatalogueError(f"no {what} {name!r}; there are: {listed}")
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s_-]+", "-", name.strip().casefold())
 
 
 def load_accelerators(path: str | Path) -> tuple[Accelerator, ...]:

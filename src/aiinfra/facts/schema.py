@@ -37,8 +37,8 @@ class Accelerator:
     sparsity named in ``sparsity``. A precision stands for the fastest unit that computes it
     (tensor or matrix cores from TF32 down); ``fp64`` and ``fp32`` are the vector units, and
     ``int8`` counts integer operations in the same unit. ``memory_bytes`` is binary: what is sold
-    as 80 GB is 80 GiB. ``power`` is the board's limit, ``l2_bytes`` the cache that all units share.
-    ``None`` means not published.
+    as 80 GB is 80 GiB. ``power`` is the board's limit, ``l2_bytes`` the cache that all units share,
+    ``architecture`` the vendor's name of the generation. ``None`` means not published.
     """
 
     slug: str
@@ -46,6 +46,7 @@ class Accelerator:
     vendor: str
     year: int
     form_factor: str
+    architecture: str = ""
     peaks: Mapping[str, float] = field(metadata=_unit("FLOP/s"))
     sparse_peaks: Mapping[str, float] = field(default_factory=dict, metadata=_unit("FLOP/s"))
     sparsity: str | None = None

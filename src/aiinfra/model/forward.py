@@ -12,9 +12,10 @@ from functools import cached_property, lru_cache
 from aiinfra.facts import catalogue
 from aiinfra.facts.calibration import constant
 from aiinfra.facts.schema import Accelerator, Link
-from aiinfra.model.collectives import all_gather_time, all_reduce_time
-from aiinfra.model.engine import Engine, Format, engine, half, number_format
+from aiinfra.model.engine import Engine, engine
+from aiinfra.model.formats import Format, half, number_format, with_cache
 from aiinfra.model.gemm import gemm_time
+from aiinfra.model.nodes import group_all_gather, group_all_reduce, node_size
 from aiinfra.model.transformer import Gemm, Transformer
 
 ACTIVATION = 2  # bytes of a value between operators
@@ -28,10 +29,11 @@ BOUND = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """One copy of a model on ``tensor`` devices of one node, under one engine.
+    """One copy of a model on ``tensor`` devices, under one engine.
 
     ``precision`` as ``number_format`` reads it; a blank or unknown ``engine_name`` takes the
-    constants of ``other``. Devices talk over their own link, else over the host's.
+    constants of ``other``. Devices talk over their own link, else over the host's, and over the
+    vendor's network where they are more than a node holds.
     """
 
     device: Accelerator = field(hash=False)
@@ -53,8 +55,10 @@ class Deployment:
 
     @cached_property
     def format(self) -> Format:
-        """How weights and cache are kept."""
-        return number_format(self.precision, self.device, self.software)
+        """How weights and cache are kept; an fp8 cache goes with fp8 models in some engines."""
+        found = number_format(self.precision, self.device)
+        narrow = bool(self.software.fp8_cache) and found.name in ("fp8", "w4afp8", "nvfp4")
+        return with_cache(found, self.precision, narrow=narrow)
 
     @cached_property
     def link(self) -> Link:
@@ -117,7 +121,7 @@ def layers_time(model: Transformer, on: Deployment, tokens: int, sequences: int)
     layer = [_product(gemm, on, on.format) for gemm in experts_touched(model, tokens, on)]
     work = sum(layer, PassTime()) * model.layers
     if sequences:
-        wide = Format(half(on.device), 2.0, 2.0, False)
+        wide = Format("auto", half(on.device), 2.0)
         kept = on.format if on.format.weight_bytes >= wide.weight_bytes else wide
         work += _product(model.logits_gemm(sequences, on.tensor), on, kept)
     rate = constant("inference.elementwise.share") * on.device.memory_bandwidth
@@ -149,20 +153,15 @@ def _product(gemm: Gemm, on: Deployment, kept: Format) -> PassTime:
 
     A group of products is priced as one with as many more columns. Within a pass weights always
     come from memory: at least ``bytes / (share * bandwidth)``. Weights that are widened on the way
-    shorten that and the feeding of the tensor cores, not their arithmetic. Arithmetic runs at
-    ``in_situ`` of the speed of the same product alone.
+    shorten that, and no arithmetic. Arithmetic runs at ``in_situ`` of the speed of the same product
+    alone.
     """
-    columns = gemm.n * gemm.count
-    time = gemm_time(gemm.m, columns, gemm.k, kept.compute, on.device)
+    columns, narrow = gemm.n * gemm.count, kept.weight_bytes if kept.weight_only else None
+    time = gemm_time(gemm.m, columns, gemm.k, kept.compute, on.device, weights=narrow)
     compute = time.compute / constant("inference.in_situ")
     cold = kept.weight_bytes * gemm.k * columns / on.device.memory_bandwidth
-    cold /= constant("gemm.memory")
+    cold /= constant("gemm.memory") * (constant("inference.weight_only") if narrow else 1)
     memory = max(cold, time.memory)
-    if kept.weight_only:
-        slower = kept.weight_bytes / 2 / constant("inference.weight_only")
-        work = 2.0 * gemm.m * columns * gemm.k / on.device.peaks[kept.compute] / time.compute
-        compute *= work + (1 - work) * slower
-        memory = cold / constant("inference.weight_only")
     start = min(time.overhead, constant("gemm.launch"))
     longer = max(memory, compute) + time.overhead - start
     if memory >= compute:
@@ -186,10 +185,11 @@ def _collectives(model: Transformer, on: Deployment, tokens: int, sequences: int
     if on.tensor == 1:
         return 0.0
     n_bytes = float(ACTIVATION * tokens * model.hidden)
-    one = all_reduce_time(n_bytes, on.tensor, on.link).seconds
-    if on.software.direct and on.device.device_link:
+    one = group_all_reduce(n_bytes, on.tensor, on.device).seconds
+    alone = node_size(on.device, on.tensor) == on.tensor
+    if on.software.direct and on.device.device_link and alone:
         sent = (on.tensor - 1) * n_bytes / on.link.bandwidth_per_direction
         one = min(one, on.software.direct + sent)
     last = ACTIVATION * sequences * model.vocab
-    logits = all_gather_time(last, on.tensor, on.link).seconds if sequences else 0.0
+    logits = group_all_gather(last, on.tensor, on.device) if sequences else 0.0
     return 2 * model.layers * (one + on.software.skew) + logits

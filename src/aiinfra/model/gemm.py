@@ -1,7 +1,9 @@
 """Time of a matrix product on an accelerator, as its vendor's library would run it.
 
 The library cuts C into tiles, deals them to the compute units in waves, may cut k as well so that
-every unit has work, and picks the cheapest of the kernels it has; so does ``gemm_time``.
+every unit has work, and picks the cheapest of the kernels it has; so does ``gemm_time``. Kernels
+and constants are those of NVIDIA's libraries: other vendors' devices are priced by the same rules,
+which for them is a guess.
 Sources: NVIDIA, "Matrix Multiplication Background User's Guide" (tiles, waves, quantisation);
 NVIDIA CUTLASS, "Efficient GEMM in CUDA" (split k, pipelines); both read 2026-11-24.
 """
@@ -17,6 +19,7 @@ from aiinfra.model.kernels import Machine, machine
 
 SLICE_BYTES = 64  # the k loop advances by this much of a row
 SHORTEST_PART = 512  # bytes of a row below which no kernel cuts k
+SHORTEST_OF_VECTOR = 256  # the same where m or n is 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +48,62 @@ class GemmTime:
 
 
 def gemm_time(
-    m: int, n: int, k: int, precision: str, device: Accelerator, *, cold: bool = False
+    m: int,
+    n: int,
+    k: int,
+    precision: str,
+    device: Accelerator,
+    *,
+    cold: bool = False,
+    weights: float | None = None,
 ) -> GemmTime:
     """Price C[m, n] = A[m, k] @ B[k, n] with tiles of a x b, and k cut into s parts.
 
     ``t = launch + split + epilogue + (core^p + dram^p)^(1/p)``, the least over tiles and parts;
     ``core = max(waves a b k/s 2 / rate * feed, rounds k/s tau, flop / sustained)``;
     ``waves = ceil(tiles / units)`` on warp-fed tensor cores (Volta to Ada), ``tiles / units`` on
-    warpgroup-fed ones (Hopper on: kernels that stay, and clocks that rise while units idle);
-    ``dram = bytes / (share of bandwidth)``, less what stays in L2 between repetitions. A vector
-    (m or n of 1) has neither split nor pipeline latency. Inputs have the precision's width, C at
-    least 2 bytes. Where a loop repeats the product, small operands stay in L2; ``cold`` takes B
-    from DRAM always, as a model does whose other layers pass between. Raises ``ValueError`` on an
-    empty shape, ``CatalogueError`` where the device has no such peak. Known error, bf16: 6.2 %
-    mean absolute, 6.4 % on rows held back in turn (A100 7, H100 5), 8 % on one of the two where
-    only the constants of its class were fitted on it; single shapes miss by up to 60 % where the
-    library picks a poor kernel.
+    warpgroup-fed ones (Hopper and Blackwell: kernels that stay, and clocks that rise while units
+    idle); ``sustained`` falls where the board's power does not hold the full clock
+    (``kernels.throttle``); ``dram = bytes / (share of bandwidth)``, less what stays in L2 between
+    repetitions. A vector (m or n of 1) has neither split nor pipeline latency. Inputs have the
+    precision's width, C at least 2 bytes. Where a loop repeats the product, small operands stay in
+    L2; ``cold`` takes B from DRAM always, as a model does whose other layers pass between.
+
+    ``weights`` is bytes of a value of B that is kept narrower and widened on the way (weight-only
+    formats): less traffic and latency, the same arithmetic (E. Frantar and D. Alistarh, "Marlin",
+    README, read 2026-11-24: near the ratio of bytes in small batches, no gain in large ones); no
+    such product was measured alone. Raises ``ValueError`` on an empty shape, ``CatalogueError``
+    where the device has no such peak.
+
+    Known error, bf16 (``tools/fit.py gemm --dry-run``): 6.3 % mean absolute, 6.5 % with each fifth
+    of the rows held back in turn (A100 7, H100 5). From one of the two to the other: 7 to 9 % where
+    the constants of its class are fitted on it, 14 to 19 % where none is; expect that of NVIDIA's
+    other devices. Large products are within 12 % on the H100 PCIe, H200 and H20, which nothing was
+    fitted on (public figures, ``tests/test_model_gemm.py``), a third too fast on an L4. Single
+    shapes miss by up to 60 %, where the library picks a poor kernel. Other vendors' devices may be
+    off by a factor of two.
     """
     if m < 1 or n < 1 or k < 1:
         raise ValueError(f"a matrix product needs m, n and k of at least 1, got {m}, {n}, {k}")
-    return price(m, n, k, machine(precision, device), cold)
+    wide = price(m, n, k, machine(precision, device), cold)
+    if weights is None:
+        return wide
+    found = price(m, n, k, machine(precision, device, weights=weights), cold)
+    if wide.compute < max(wide.memory, found.compute):
+        return found
+    return GemmTime(wide.compute, found.memory, found.overhead)  # unpacking takes what feeding won
 
 
 @lru_cache(maxsize=1 << 17)
 def price(m: int, n: int, k: int, on: Machine, cold: bool = False) -> GemmTime:
     """Find the cheapest kernel; plain floats, about 10 microseconds."""
     c = on.fitted
-    weights, rest = on.width * k * n, on.width * k * m + on.out_width * m * n
+    weights, rest = on.weights * k * n, on.width * k * m + on.out_width * m * n
     roof, dram = 2.0 * m * n * k / on.roof, weights + rest
     if on.cache:
         roof *= 1 + c.heat * math.log1p(on.width * k * (m + n) / on.cache)
-        dram = weights * (1 if cold else _missed(c.rotation * weights + rest, on.cache))
-        dram += rest * _missed(weights + rest, on.cache)
+        share = 1 if cold else _missed(c.rotation * weights + rest, on.cache)
+        dram = weights * share / on.unpack + rest * _missed(weights + rest, on.cache)
     dram /= on.memory
     core, extra = _cheapest(m, n, k, roof, dram, on) if on.tiles else (roof, 0.0)
     joined = (core**c.overlap + dram**c.overlap) ** (1 / c.overlap)
@@ -96,15 +123,15 @@ def _cheapest(m: int, n: int, k: int, roof: float, dram: float, on: Machine) -> 
     """
     c, units = on.fitted, on.units
     overlap = c.overlap
-    tau, split = (0.0, 0.0) if m == 1 or n == 1 else (on.tau, c.split)
+    vector = m == 1 or n == 1
+    tau, split = (0.0, 0.0) if vector else (on.tau, c.split)
     long, short = (m, n) if m >= n else (n, m)
-    step = int(SLICE_BYTES / on.width)
-    most = int(k * on.width) // SHORTEST_PART
+    step = int(SLICE_BYTES / on.weights)
+    least = int((SHORTEST_OF_VECTOR if vector else SHORTEST_PART) / on.width)
+    most = -(-k // least)
     limit, best, found = dram**overlap, math.inf, (roof, 0.0)
     for tile in on.tiles:
         a, b = tile.long, tile.short
-        if long <= tile.least[0] or short <= tile.least[1]:
-            continue
         grid = -(-long // a) * -(-short // b)
         whole = min(long, a) * min(short, b) * on.epilogue
         for share in (0, units, 2 * units):
@@ -119,6 +146,8 @@ def _cheapest(m: int, n: int, k: int, roof: float, dram: float, on: Machine) -> 
             rounds = -(-each // held)
             waves = each if not on.warpgroup else tiles / units if tiles > units else 1
             depth = step * -(-k // (parts * step))
+            if parts > 1 and depth < least:
+                depth = least
             busy = max(waves * depth * tile.work, rounds * depth * tau, roof)
             extra = (1 + (rounds - 1) * c.later) * min(tiles, held * units) * whole
             if parts > 1:

@@ -10,16 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from aiinfra.facts.calibration import constant
-from aiinfra.model.engine import half
+from aiinfra.facts.calibration import constant, constants
+from aiinfra.model.formats import half
 from aiinfra.model.forward import Deployment, PassTime, layers_time
 from aiinfra.model.transformer import Transformer
 
 __all__ = [
-    "BatchTime", "Deployment", "PassTime", "cache_time", "decode_step", "kv_bytes",
-    "largest_batch", "mean_step", "prefill", "static_batch", "weight_bytes",
+    "BatchTime", "Deployment", "PassTime", "attention_rate", "cache_time", "decode_step",
+    "kernels", "kv_bytes", "largest_batch", "mean_step", "prefill", "static_batch", "weight_bytes",
 ]  # fmt: skip
 
+# Kernels that a layer of prefill starts: two norms with their residuals, four products, rotation,
+# cache write, two of attention, activation, and one more for what engines do not fuse.
+KERNELS = 12
 USABLE = 0.9  # share of memory for weights and cache; vLLM's default gpu_memory_utilization
 
 
@@ -28,22 +31,50 @@ def prefill(model: Transformer, on: Deployment, prompt: int, batch: int = 1) -> 
     """Price the time to the first token of ``batch`` prompts of ``prompt`` tokens read together.
 
     Products of all tokens, attention ``4 p (p + 1) / 2 heads head_size`` FLOP a layer and sequence
-    (the mask skips half), logits of the last token only. Seconds; excludes queueing, tokenisation
-    and the network to the user. Raises ``ValueError`` where ``tensor`` does not divide the model.
-    Known error: 1 % mean on rows fitted, 1 to 3 % held back (4 rows: lmdeploy 0.1, A100, batch 1);
-    no row has another engine or device. A batch is one chunk, however long.
+    (the mask skips half), logits of the last token only; no less than the host takes to submit
+    ``layers * kernels`` kernels, since a prefill is no CUDA graph: it runs ahead of the device, so
+    the longer of the two counts. Seconds; excludes queueing, tokenisation and the network to the
+    user. Raises ``ValueError`` where ``tensor`` does not divide the model. Known error (4 rows:
+    lmdeploy 0.1, A100, batch 1): 2 to 3 % on 70B or 7B held back, 0.6 % on rows fitted; no row has
+    another engine or device, and on none does the host bind: expect 20 to 30 % there. A batch is
+    one chunk, however long; engines that capture short prefills in graphs are priced as if not.
     """
     if batch < 1 or prompt < 1:
         raise ValueError(f"batch and prompt must be at least 1, got {batch} and {prompt}")
     late = on.software.late_start and prompt > 1
     read = prompt - 1 if late else prompt
     flop = batch * model.attention_flop(read, (read + 1) / 2) / on.tensor
-    rate = constant("inference.attention.share") * on.device.peak(half(on.device)).value
-    work = PassTime(attention=model.layers * flop / rate)
+    work = PassTime(attention=model.layers * flop / attention_rate(on, read))
     work += layers_time(model, on, batch * read, 0 if late else batch)
-    waiting = model.layers * on.software.launch - work.seconds
+    waiting = model.layers * kernels(on) * on.software.launch - work.seconds
     work += PassTime(host=on.software.step + max(0.0, waiting))
     return work + decode_step(model, on, batch, prompt) if late else work
+
+
+def kernels(on: Deployment) -> int:
+    """Kernels that a layer of prefill starts.
+
+    12, two all-reduces of tensor parallelism, and four that quantise the products' inputs where
+    activations are narrow.
+    """
+    narrow = on.format.compute in ("fp8", "int8", "fp4")
+    return KERNELS + 2 * (on.tensor > 1) + 4 * narrow
+
+
+def attention_rate(on: Deployment, tokens: int) -> float:
+    """FLOP/s of causal attention over a prompt, in 16 bits: ``peak * share * p / (p + ramp)``.
+
+    The share goes with the architecture; on Hopper, engines that run FlashAttention-2 have their
+    own. Known error: no row measures it alone, and Volta, which FlashAttention-2 does not run on,
+    takes the share of ``other``.
+    """
+    kind = on.device.architecture.lower()
+    names = [f"inference.attention.{kind}", "inference.attention.other"]
+    if kind == "hopper" and on.software.flash2:
+        names.insert(0, "inference.attention.hopper-flash2")
+    share = next(constant(name) for name in names if name in constants())
+    peak = on.device.peak(half(on.device)).value
+    return peak * share * tokens / (tokens + constant("inference.attention.ramp"))
 
 
 @lru_cache(maxsize=65536)
@@ -51,8 +82,9 @@ def decode_step(model: Transformer, on: Deployment, batch: int, context: float) 
     """Price one token for each of ``batch`` sequences that hold ``context`` tokens on average.
 
     Weights are read once, keys and values once for each sequence. Seconds. Raises ``ValueError``
-    where ``tensor`` does not divide the model. Known error: 3 % mean on rows fitted, 3 to 5 %
-    held back (lmdeploy 0.1, A100); 3 % on gpt-fast at batch 1 on 1 to 8 A100, 11 % at worst.
+    where ``tensor`` does not divide the model. Known error: 5 % mean on 70B held back, 4 % on 7B,
+    3 % on rows fitted (lmdeploy 0.1, A100); gpt-fast at batch 1 on 1 to 8 A100: 3 % on rows
+    fitted, 10 % on 4-bit weights, 405B and Mixtral held back, 32 % at worst.
     """
     if batch < 1 or context < 0:
         raise ValueError(f"batch must be at least 1 and context 0, got {batch} and {context}")
@@ -133,8 +165,8 @@ def static_batch(
     """Price ``batch`` sequences that read ``prompt`` tokens and write ``output`` tokens together.
 
     ``(prefill + (output - 1) * mean step) * (1 + stall)``; prefill yields the first token. Known
-    error: 4 % mean on rows fitted, 4 to 11 % held back; 22 % at worst, where the engine lost a
-    second among its prompts that no term here explains.
+    error: 11 % mean on 70B held back, 5 % on 7B, 4 % on rows fitted (lmdeploy 0.1, A100); 22 % at
+    worst, where the engine lost a second among its prompts that no term here explains.
     """
     first = prefill(model, on, prompt, batch)
     rest = mean_step(model, on, batch, prompt, output) * (output - 1)

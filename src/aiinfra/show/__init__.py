@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from aiinfra.show.sweeps import Series, sweep
     from aiinfra.show.timelines import Span, timeline
     from aiinfra.show.trees import reduction_tree
-    from aiinfra.show.validations import error_strip, predicted_against_published
+    from aiinfra.show.validations import error_by_size, error_strip
     from aiinfra.show.warps import warp_sectors
 
 __all__ = [
     "COLOURS", "Ceiling", "Choice", "Explorer", "HouseAxes", "Point", "Scale", "Series", "Slider",
-    "Span", "bank_map", "break_even_explorer", "break_even_figure", "breakdown", "error_ladder",
-    "error_strip", "explorer", "gap", "image", "ladder", "predicted_against_published",
+    "Span", "bank_map", "break_even_explorer", "break_even_figure", "breakdown", "error_by_size",
+    "error_ladder", "error_strip", "explorer", "gap", "image", "ladder",
     "reduction_tree", "roofline", "samples", "sweep", "timeline", "warp_sectors",
 ]  # fmt: skip
 
@@ -52,7 +52,7 @@ _HOMES = {
     "sweeps": ("Series", "sweep"),
     "timelines": ("Span", "timeline"),
     "trees": ("reduction_tree",),
-    "validations": ("error_strip", "predicted_against_published"),
+    "validations": ("error_by_size", "error_strip"),
     "warps": ("warp_sectors",),
 }
 

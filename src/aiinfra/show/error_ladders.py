@@ -14,7 +14,7 @@ from aiinfra.show.validations import percents
 from aiinfra.show.words import sentence
 
 SHAPES = (("o", True), ("D", False), ("s", False))  # first, second and third error of a variant
-RUNG = 0.36  # inches
+RUNG, MARK, APART = 0.4, 0.12, 0.075  # inches: a row, a mark's width, how far neighbours move
 Variant = tuple[str, Sequence[float]]  # name, one error for each mark
 
 
@@ -82,11 +82,31 @@ def _check(variants: Sequence[Variant], marks: Sequence[str]) -> None:
             raise ValueError(f"{name!r}: a logarithmic axis needs errors above 0, not {errors}")
 
 
+def dodged(places: Sequence[float]) -> list[float]:
+    """How far up each mark moves so that marks that would cover one another stand apart.
+
+    >>> dodged([1.0, 2.0]), dodged([1.0, 1.02])
+    ([0.0, 0.0], [0.075, -0.075])
+    """
+    clusters: list[list[int]] = []
+    for i in sorted(range(len(places)), key=lambda i: places[i]):
+        if not clusters or places[i] - places[clusters[-1][-1]] >= MARK:
+            clusters.append([])
+        clusters[-1].append(i)
+    ups = {
+        i: APART * (len(cluster) - 1 - 2 * rank)
+        for cluster in clusters
+        for rank, i in enumerate(sorted(cluster))
+    }
+    return [ups[i] for i in range(len(places))]
+
+
 def _draw_rung(axes: HouseAxes, places: Sequence[float], y: float, kind: str) -> None:
     """Draw the marks of one variant, the first on top, and the line that joins them."""
     stroke(axes, [min(places), max(places)], [y, y], COLOURS[kind], 2.2, zorder=3)
+    ups = dodged(places)
     for which in reversed(range(len(places))):
-        _draw_mark(axes, places[which], y, which, kind)
+        _draw_mark(axes, places[which], y + ups[which], which, kind)
 
 
 def _draw_mark(axes: HouseAxes, x: float, y: float, which: int, kind: str) -> None:

@@ -16,6 +16,7 @@ from aiinfra.show.words import join_sources, sentence, value_words
 from aiinfra.units import distance, ratio_words, same
 
 FLOOR_UNITS = ("s", "J", "$", "g")  # less is better: the limit is a least value
+NO_TEST = " (arithmetic: nothing ran here, so this tests no model)"
 NAMES = {"guess": "your guess", "model": "model", "limit": "limit"}
 SIDE = 0.06  # inches between the drawing area and the margins
 LENGTH = INNER - 2 * SIDE  # of the axis
@@ -53,8 +54,9 @@ def gap(
     The guess is a hollow purple ring, the measurement a solid mark in the colour of ``kind`` with
     a bar for its spread, the model a dashed line, the limit a wall. ``limit_is`` says whether the
     limit is the "most" or the "least" there can be; by default the least for times, energies and
-    costs. Any of guess, model and limit may be missing; one that a logarithmic axis cannot hold
-    (zero or less, infinite) is pinned to the edge.
+    costs. A modelled "measurement" is drawn as the model that it is, with no model beside it: the
+    figure shows no agreement, and says that nothing ran. Any of guess, model and limit may be
+    missing; one that a logarithmic axis cannot hold (zero or less, infinite) is pinned to the edge.
     """
     limit_is = limit_is or ("least" if comparison.measured.unit in FLOOR_UNITS else "most")
     if limit_is not in ("most", "least"):
@@ -68,6 +70,7 @@ def gap(
     height = track + TRACK + LEADER + max(text_size(f"name\n{mark.value}")[1] for mark in marks)
     heading = title or default_title(comparison)
     sources = join_sources(mark.quantity.source for mark in marks)
+    sources += "" if comparison.is_test else NO_TEST
     axes = new_axes(heading, sources, height, left=SIDE, right=SIDE)
     axes.set(xscale="log", xlim=view, ylim=(0, height), yticks=[])
     set_x(axes, Scale("", comparison.measured.unit))
@@ -104,7 +107,8 @@ def on_axis(quantity: Quantity) -> bool:
 
 def axis_limits(comparison: Comparison) -> View:
     """Limits of the axis around everything it holds, a factor of four at least."""
-    held = (comparison.measured, comparison.guess, comparison.model, comparison.limit)
+    model = comparison.model if comparison.is_test else None
+    held = (comparison.measured, comparison.guess, model, comparison.limit)
     ends = [v for q in held if q and on_axis(q) for v in (q.value, q.low, q.high) if v and v > 0]
     return pad(ends, True, 0.09, 0.09)
 
@@ -114,13 +118,14 @@ def find_marks(comparison: Comparison, view: View, kind: str, limit_is: str) -> 
     measured, marks = comparison.measured, []
     for role, name in {"measured": measured.kind, **NAMES}.items():
         quantity: Quantity | None = getattr(comparison, role)
-        if quantity is None:
+        if quantity is None or (role == "model" and not comparison.is_test):
             continue
         x, words = (0.0 if quantity.value <= 0 else LENGTH), ""
         if on_axis(quantity):
             x = LENGTH * math.log(quantity.value / view[0]) / math.log(view[1] / view[0])
             words = gap_words(role, name, quantity, measured, limit_is)
-        marks.append(Mark(role, name, role if role in COLOURS else kind, quantity, x, words))
+        look = role if role in COLOURS else kind if comparison.is_test else "model"
+        marks.append(Mark(role, name, look, quantity, x, words))
     return marks
 
 
@@ -150,7 +155,7 @@ def _draw_mark(axes: HouseAxes, mark: Mark, track: float, limit_is: str) -> None
         panel(axes, left, 0, thick, top, "#F4F4F4", hatch="////", edgecolor="#8A8A8A")
         stroke(axes, [x, x], [0, top], colour, 3.4, zorder=5)
         return
-    if mark.role == "model":
+    if mark.kind == "model":
         stroke(axes, [x, x], [0, top], colour, 2, linestyle=DASHED, zorder=3)
         return
     stroke(axes, [x, x], [0, top], colour)

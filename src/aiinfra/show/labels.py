@@ -16,6 +16,7 @@ from aiinfra.show.marks import Look, leader, write
 from aiinfra.show.style import INK
 
 Note = tuple[float, float, str, str]  # x and y in data units, text, kind
+Place = tuple[float, float]  # inches
 # Where a label may stand, in order of preference: the direction from the point, and which part
 # of the label's width and height (0 left or bottom, 1 right or top) is nearest to the point.
 SPOTS = (
@@ -46,10 +47,14 @@ class Box:
         low, high = (self.left, self.bottom), (self.right, self.top)
         return int(np.sum(((points > low) & (points < high)).all(axis=1)))
 
-    def nearest(self, point: tuple[float, float]) -> tuple[float, float]:
+    def nearest(self, point: Place) -> Place:
         """The point of the rectangle nearest to ``point``."""
         x = min(max(point[0], self.left), self.right)
         return x, min(max(point[1], self.bottom), self.top)
+
+    def distance(self, point: Place) -> float:
+        """How far ``point`` is from the rectangle."""
+        return float(np.hypot(*np.subtract(self.nearest(point), point)))
 
 
 @dataclass
@@ -71,11 +76,13 @@ class Labels:
 
     def call_out(self, notes: Sequence[Note], width: float = 1.9) -> None:
         """Write each note near its point, with a thin leader line where they are apart."""
+        anchors = [self.axes.at(x, y) for x, y, *_ in notes]
         for x, y, text, kind in sorted(notes, reverse=True):  # from the right: labels prefer it
             text, anchor = wrap(text, width), self.axes.at(x, y)
             wide, tall = text_size(text)
             options = self.candidates(anchor, wide + 0.06, tall + 0.02)
-            box = min(options, key=partial(self.cost, anchor))
+            strangers = [other for other in anchors if other != anchor]
+            box = min(options, key=partial(self.cost, anchor, strangers))
             end = box.nearest(anchor)
             if np.hypot(end[0] - anchor[0], end[1] - anchor[1]) > 0.14:
                 leader(self.axes, anchor, end)
@@ -93,15 +100,16 @@ class Labels:
                 x, y = min(max(x, 0.0), width - wide), min(max(y, 0.0), height - tall)
                 yield Box(x, y, x + wide, y + tall)
 
-    def cost(self, anchor: tuple[float, float], box: Box) -> float:
-        """How bad a place is: far away, upon other labels, upon lines."""
+    def cost(self, anchor: Place, strangers: Sequence[Place], box: Box) -> float:
+        """How bad a place is: far away, upon other labels, upon lines, nearer to a stranger."""
         shared = [area for other in self.boxes if (area := box.overlap(other))]
-        end = box.nearest(anchor)
-        way = np.linspace(anchor, end, 9)
+        way = np.linspace(anchor, box.nearest(anchor), 9)
         crossed = sum(other.count(way) for other in self.boxes)
-        reach = float(np.hypot(end[0] - anchor[0], end[1] - anchor[1]))
+        reach = box.distance(anchor)
         under = min(box.count(self.points), 40)
-        return 9 * reach + 600 * sum(shared) + 9 * len(shared) + 1.5 * under + 3 * crossed
+        wrong = sum(box.distance(other) < reach + 0.04 for other in strangers)
+        costs = 600 * sum(shared), 9 * len(shared), 1.5 * under, 3 * crossed, 6 * wrong
+        return 9 * reach + sum(costs)
 
     def _write(self, text: str, box: Box, anchor: tuple[float, float], ink: str) -> None:
         side, x = "center", (box.left + box.right) / 2

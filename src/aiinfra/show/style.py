@@ -49,7 +49,7 @@ def words_on(kind: str) -> str:
     return "#FFFFFF" if kind in ("cpu", "gpu", "model", "limit") else TEXT
 
 
-def tint(fill: str) -> str:
-    """A colour a third of the way to white, for hatching that does not disturb."""
+def tint(fill: str, share: float = 0.35) -> str:
+    """A colour a ``share`` of the way to white: a third for hatching that does not disturb."""
     parts = [int(fill[i : i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(p + (255 - p) * 0.35):02X}" for p in parts)
+    return "#" + "".join(f"{round(p + (255 - p) * share):02X}" for p in parts)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from aiinfra.show.canvas import HouseAxes, finish, house_style, new_axes
 from aiinfra.show.layout import text_size, wrap
@@ -14,7 +15,7 @@ from aiinfra.show.words import sentence
 from aiinfra.units import format_quantity
 
 LANE, SPACE = 0.36, 0.14  # inches: a lane, between lanes
-NAME_ROOM, BUSY_ROOM = 1.4, 0.9
+NAME_ROOM, BUSY_ROOM, HEAD = 1.4, 0.9, 0.34
 QUIET = "#F6F6F6"
 
 
@@ -28,9 +29,12 @@ class Span:
     kind: str = "cpu"
 
 
+Lanes = Mapping[str, Sequence[Span]]
+
+
 @house_style
 def timeline(
-    lanes: Mapping[str, Sequence[Span]],
+    lanes: Lanes | Mapping[str, Lanes],
     title: str,
     *,
     source: str = "",
@@ -39,31 +43,58 @@ def timeline(
 ) -> HouseAxes:
     """Draw lanes of work; hatched grey is idle, and each lane's busy share stands at its right.
 
-    Labels are written in the spans they fit into. A label that fits nowhere gets an entry in a key
-    above the lanes. Raises ``ValueError`` for no lanes and for a span that ends before it starts.
+    ``lanes`` maps names to spans, or the names of several runs to their lanes: then each run has
+    a heading, and its lanes end where it ends. Labels are written in the spans they fit into. A
+    label that fits nowhere gets an entry in a key above the lanes. Raises ``ValueError`` for no
+    lanes and for a span that ends before it starts.
     """
-    start, end = _ends(lanes)
-    names = {name: wrap(name, NAME_ROOM) for name in lanes}
-    left = max(text_size(text)[0] for text in names.values()) + 0.14
-    pitch = max(LANE, *(text_size(text)[1] for text in names.values())) + SPACE
-    room, height = INNER - left - BUSY_ROOM, pitch * len(lanes)
-    keyed = _unlabelled(lanes, room / (end - start))
+    runs = runs_of(lanes)
+    flat = [(name, lane) for run in runs.values() for name, lane in run.items()]
+    start, end = _ends(lane for _, lane in flat)
+    left = max(text_size(wrap(name, NAME_ROOM))[0] for name, _ in flat) + 0.14
+    pitch = max(LANE, *(text_size(wrap(name, NAME_ROOM))[1] for name, _ in flat)) + SPACE
+    room = INNER - left - BUSY_ROOM
+    height = pitch * len(flat) + HEAD * sum(bool(name) for name in runs)
+    keyed = _unlabelled([lane for _, lane in flat], room / (end - start))
     rows = key_rows([label for label, _ in keyed], room)
     above = 0.12 + (KEY * (rows[-1][0] + 1) if rows else 0)
     axes = new_axes(title, source, height, left=left, right=BUSY_ROOM, above=above)
     axes.set(xlim=(start, end), ylim=(0, height), yticks=[])
     set_x(axes, Scale("", unit, log=False))
     draw_key(axes, keyed, room, height + above - 0.08)
-    for i, (name, lane) in enumerate(lanes.items()):
-        y = height - (i + 0.5) * pitch
-        write(axes, -left, y, names[name])
-        _draw_lane(axes, lane, y)
-        share = busy(lane, start, end)
+    told, top = [], height
+    for name, run in runs.items():
+        stop = _ends(run.values())[1] if name else end
+        if name:
+            words = f"{name}: done after {format_quantity(stop - start, unit)}"
+            write(axes, -left, top - HEAD / 2, words, bold=True)
+            top -= HEAD
+        top = _draw_run(axes, run, (start, stop), top, pitch)
+        shares = [f"{lane} is busy {100 * busy(run[lane], start, stop):.0f} %" for lane in run]
+        over = f"Over {format_quantity(stop - start, unit)}"
+        told.append(f"{name + '. ' if name else ''}{over}: {', '.join(shares)}")
+    return finish(axes, alt or sentence(title, *told))
+
+
+def runs_of(lanes: Lanes | Mapping[str, Lanes]) -> Mapping[str, Lanes]:
+    """The runs by name; lanes alone are one run without a name."""
+    if lanes and all(isinstance(lane, Mapping) for lane in lanes.values()):
+        return cast("Mapping[str, Lanes]", lanes)
+    return {"": cast("Lanes", lanes)}
+
+
+def _draw_run(
+    axes: HouseAxes, run: Lanes, ends: tuple[float, float], top: float, pitch: float
+) -> float:
+    """Draw the lanes of one run downwards from ``top``; return where they end."""
+    for name, lane in run.items():
+        y, top = top - pitch / 2, top - pitch
+        write(axes, -axes.left, y, wrap(name, NAME_ROOM))
+        _draw_lane(axes, lane, y, ends)
+        share = busy(lane, *ends)
         ink = INK["other" if share < 0.995 else "limit"]
-        write(axes, room + 0.1, y, f"busy {share * 100:.0f} %", colour=ink)
-    shares = [f"{name} is busy {busy(lanes[name], start, end) * 100:.0f} %" for name in lanes]
-    told = f"Over {format_quantity(end - start, unit)}: {', '.join(shares)}"
-    return finish(axes, alt or sentence(title, told))
+        write(axes, axes.size[0] + 0.1, y, f"busy {share * 100:.0f} %", colour=ink)
+    return top
 
 
 def idle_spans(lane: Sequence[Span], start: float, end: float) -> list[Span]:
@@ -82,8 +113,8 @@ def busy(lane: Sequence[Span], start: float, end: float) -> float:
     return 1 - sum(s.end - s.start for s in idle_spans(lane, start, end)) / (end - start)
 
 
-def _ends(lanes: Mapping[str, Sequence[Span]]) -> tuple[float, float]:
-    spans = [span for lane in lanes.values() for span in lane]
+def _ends(lanes: Iterable[Sequence[Span]]) -> tuple[float, float]:
+    spans = [span for lane in lanes for span in lane]
     for span in spans:
         known_kind(span.kind)
         if span.end < span.start:
@@ -98,17 +129,17 @@ def _fits(span: Span, per_second: float) -> bool:
     return text_size(span.label, bold=True)[0] + 0.04 <= (span.end - span.start) * per_second
 
 
-def _unlabelled(lanes: Mapping[str, Sequence[Span]], per_second: float) -> list[tuple[str, str]]:
+def _unlabelled(lanes: Iterable[Sequence[Span]], per_second: float) -> list[tuple[str, str]]:
     """Labels with their kinds that no span has room for."""
-    spans = [s for lane in lanes.values() for s in lane if s.label and s.kind != "idle"]
+    spans = [s for lane in lanes for s in lane if s.label and s.kind != "idle"]
     told = {(span.label, span.kind) for span in spans if _fits(span, per_second)}
     return [pair for pair in dict.fromkeys((s.label, s.kind) for s in spans) if pair not in told]
 
 
-def _draw_lane(axes: HouseAxes, lane: Sequence[Span], y: float) -> None:
-    (start, end), room = axes.get_xlim(), axes.size[0]
-    per_second, base = room / (end - start), y - LANE / 2
-    panel(axes, 0, base, room, LANE, QUIET, hatch="///", edgecolor="#D5D5D5")
+def _draw_lane(axes: HouseAxes, lane: Sequence[Span], y: float, ends: tuple[float, float]) -> None:
+    first, last = axes.get_xlim()
+    (start, end), per_second, base = ends, axes.size[0] / (last - first), y - LANE / 2
+    panel(axes, 0, base, (end - start) * per_second, LANE, QUIET, hatch="///", edgecolor="#D5D5D5")
     for span in lane:
         x, width = (span.start - start) * per_second, (span.end - span.start) * per_second
         if span.kind == "idle":

@@ -40,7 +40,8 @@ def steps_of(launch: Launch) -> list[Step]:
     """The steps in which the first block of a launch combines cells of one shared array.
 
     A step is a store whose thread read two cells of the array before it, as ``tile[t] += tile[t +
-    s]`` does. Raises ``ValueError`` where there is none.
+    s]`` does, or the last loads where the sum goes elsewhere. Raises ``ValueError`` where there is
+    none.
     """
     found: list[Step] = []
     read: dict[int, list[int]] = {}
@@ -55,8 +56,13 @@ def steps_of(launch: Launch) -> list[Step]:
         )
         found += [Step(work)] if work else []
         read = {}
+    last = tuple((t, t, tuple(cells)) for t, cells in read.items() if len(set(cells)) > 1)
+    found += [Step(last)] if last else []
     if not found:
-        raise ValueError("no step here adds two cells of a shared array; pass a reduction's report")
+        raise ValueError(
+            "no thread adds two cells of a shared array here; what shuffles and atomics add "
+            "leaves no such trace in memory"
+        )
     return found
 
 
@@ -120,7 +126,7 @@ def reduction_tree(
     ]
     legend(axes, -0.6, 0.1, entries)
     told = [
-        f"{label + ': ' if label else ''}{len(steps)} steps; "
+        f"{label + ': ' if label else ''}{len(steps)} step{'s' * (len(steps) != 1)}; "
         + "; ".join(told_of(s, n) for s in steps)
         for (label, steps), n in zip(trees.items(), sizes, strict=True)
     ]

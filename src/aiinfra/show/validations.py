@@ -1,4 +1,4 @@
-"""Models against published measurements: every row a point, and errors by set."""
+"""Models against published measurements: every row a point, errors by size and by set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiinfra.show.canvas import Array, HouseAxes, finish, house_style, new_axes
 from aiinfra.show.layout import text_size, wrap
 from aiinfra.show.marks import Look, leader, panel, ring, spot, stroke, write
 from aiinfra.show.scales import Scale, pad, plot_axes, set_x
-from aiinfra.show.style import COLOURS, GRID, INK, INNER, MUTED, TEXT
+from aiinfra.show.style import COLOURS, GRID, INK, MUTED, TEXT
 from aiinfra.show.words import sentence
 from aiinfra.units import spelled, split_unit
 
@@ -27,6 +27,11 @@ LOOKS: dict[str, tuple[str, str, bool]] = {
     "gemm": ("other", "o", False), "all_reduce": ("network", "D", False),
 }  # fmt: skip
 PLAIN = ("gpu", "o", False)
+
+
+def look_of(name: str) -> tuple[str, str, bool]:
+    """How a set looks, or some of its rows: "gemm, held back" as "gemm"."""
+    return LOOKS.get(name.partition(",")[0], PLAIN)
 
 
 def percents(share: float, sign: bool = False) -> str:
@@ -45,60 +50,53 @@ def worst_of(validation: Validation) -> Case:
 
 @dataclass(frozen=True)
 class Cloud:
-    """One set as drawn: base unit, points in it, and how they look."""
+    """One set as drawn: base unit, what was published in it, and how its points look."""
 
     name: str
     unit: str
     x: Array
-    y: Array
     kind: str
     marker: str
     hollow: bool
 
     @classmethod
     def of(cls, validation: Validation) -> Cloud:
-        """Turn a validation into points in SI units."""
+        """Turn a validation into SI units."""
         base, factor = split_unit(spelled(validation.unit, "s"))
         points = np.array([(case.measured, case.predicted) for case in validation.cases]) * factor
         if not (np.isfinite(points) & (points > 0)).all():
             raise ValueError(f"{validation.name}: a logarithmic axis needs numbers above 0")
         name = validation.name.replace("_", " ")
-        look = LOOKS.get(validation.name, PLAIN)
-        return cls(name, base, points[:, 0], points[:, 1], *look)
+        return cls(name, base, points[:, 0], *look_of(validation.name))
 
 
 @house_style
-def predicted_against_published(
-    validations: Sequence[Validation],
-    title: str,
-    *,
-    source: str,
-    worst: int = 1,
-    alt: str | None = None,
+def error_by_size(
+    validations: Sequence[Validation], title: str, *, source: str, alt: str | None = None
 ) -> HouseAxes:
-    """Draw predicted over published for every row, with the diagonal and a band of 10 %.
+    """Draw the signed error of every row over what was published, with a band of 10 %.
 
-    Both axes are logarithmic and alike; sets must share a unit or be times. The ``worst`` rows of
-    each set that lie outside the band are named. Raises ``ValueError`` where the units differ.
+    The x axis is logarithmic; sets must share a unit or be times. Raises ``ValueError`` where the
+    units differ.
     """
     clouds = [Cloud.of(each) for each in validations]
     units = {cloud.unit for cloud in clouds}
     if len(units) != 1:
         raise ValueError(f"one figure holds one unit, not {', '.join(sorted(units))}; draw several")
-    view = pad([float(v) for c in clouds for v in (*c.x, *c.y)], True, 0.05, 0.05)
-    unit, height = units.pop(), INNER - KEY_ROOM - 0.75
-    across, up = Scale("published", unit), Scale("predicted", unit)
-    axes = plot_axes(title, source, height, (across, view), (up, view), right=KEY_ROOM)
-    ends = np.array(view)
-    axes.fill_between(ends, ends * (1 - BAND), ends * (1 + BAND), color="#DCDCDC", linewidth=0)
-    line = axes.path(ends, ends)
-    stroke(axes, line[:, 0], line[:, 1], TEXT, 1.0)
-    for cloud in clouds:
-        _draw_points(axes, cloud, axes.path(cloud.x, cloud.y))
-    _name_worst(axes, validations, clouds, worst)
+    errors = [[100 * case.error for case in each.cases] for each in validations]
+    view = pad([float(x) for cloud in clouds for x in cloud.x], True, 0.03, 0.03)
+    furthest = max(2 * BAND * 100, *(abs(e) for every in errors for e in every))
+    across, up = Scale("published", units.pop()), Scale("error of the model", "%", log=False)
+    tall = (-1.08 * furthest, 1.08 * furthest)
+    axes = plot_axes(title, source, 2.6, (across, view), (up, tall), right=KEY_ROOM)
+    low, middle, high = (axes.at(view[0], 100 * y)[1] for y in (-BAND, 0.0, BAND))
+    panel(axes, 0, low, axes.size[0], high - low, "#ECECEC")
+    stroke(axes, [0, axes.size[0]], [middle, middle], TEXT, 1.0)
+    for cloud, every in zip(clouds, errors, strict=True):
+        _draw_points(axes, cloud, axes.path(cloud.x, every), 5.5)
     _name_clouds(axes, validations, clouds)
     told = [tell(each) for each in validations]
-    return finish(axes, alt or sentence(title, "Predicted against published", *told))
+    return finish(axes, alt or sentence(title, "Error of the model over what was published", *told))
 
 
 def tell(validation: Validation) -> str:
@@ -123,24 +121,6 @@ def _draw_points(axes: HouseAxes, cloud: Cloud, places: Array, size: float = 6.5
         spot(axes, x, y, cloud.marker, colour, size, markeredgewidth=rim)
 
 
-def _name_worst(
-    axes: HouseAxes, validations: Sequence[Validation], clouds: Sequence[Cloud], worst: int
-) -> None:
-    """List the worst rows in the free corner under the diagonal, each tied to its point."""
-    found: list[tuple[float, float, str, str]] = []
-    for validation, cloud in zip(validations, clouds, strict=True):
-        order = sorted(validation.cases, key=lambda case: -abs(case.error))[:worst]
-        for case in (case for case in order if abs(case.error) > BAND):
-            i = validation.cases.index(case)
-            words = f"{case.case} {percents(case.error, sign=True)}"
-            found.append((*axes.at(cloud.x[i], cloud.y[i]), words, cloud.kind))
-    for i, (x, y, words, kind) in enumerate(sorted(found, key=lambda each: each[1])):
-        start, place = axes.size[0] - text_size(words)[0], 0.14 + 0.21 * i
-        ring(axes, x, y, TEXT, 10)
-        leader(axes, (x + 0.06, y), (start - 0.04, place))
-        write(axes, start, place, words, colour=INK[kind], patch="white", zorder=9)
-
-
 def _name_clouds(
     axes: HouseAxes, validations: Sequence[Validation], clouds: Sequence[Cloud]
 ) -> None:
@@ -152,7 +132,7 @@ def _name_clouds(
         rows = f"{len(validation.cases)} row{'s' * (len(validation.cases) > 1)}"
         write(axes, left, y - 0.18, f"MAPE {percents(validation.mape)}, {rows}", colour=MUTED)
         y -= 0.46
-    panel(axes, left - 0.2, y - 0.06, 0.16, 0.12, "#DCDCDC")
+    panel(axes, left - 0.2, y - 0.06, 0.16, 0.12, "#ECECEC")
     write(axes, left, y, "within 10 %", colour=MUTED)
 
 
@@ -193,19 +173,19 @@ def error_strip(
 
 def _draw_lane(axes: HouseAxes, validation: Validation, errors: Array, base: float) -> None:
     """Draw one lane: points above, the name of the worst row below them."""
-    look, y = LOOKS.get(validation.name, PLAIN), base + 0.42
+    y = base + 0.42
     # Neighbours in the file stand apart, so that a crowd shows as a crowd.
     turns = (np.arange(len(errors)) * 0.618) % 1 - 0.5
     x = axes.path(100 * errors, np.zeros_like(errors))[:, 0]
     heights = np.asarray(y + 0.3 * turns * min(1.0, len(errors) / 20), float)
-    cloud = Cloud(validation.name, "", x, heights, *look)
-    _draw_points(axes, cloud, np.column_stack([cloud.x, cloud.y]), 5.5)
+    cloud = Cloud(validation.name, "", x, *look_of(validation.name))
+    _draw_points(axes, cloud, np.column_stack([x, heights]), 5.5)
     middle = axes.at(100 * float(np.median(errors)), 0)[0]
     stroke(axes, [middle, middle], [y - 0.21, y + 0.21], TEXT, 3.0, zorder=5)
     worst = int(np.argmax(np.abs(errors)))
     words = f"{validation.cases[worst].case} {percents(float(errors[worst]), sign=True)}"
     half = text_size(words)[0] / 2
     centre = min(max(float(x[worst]), half), axes.size[0] - half)
-    leader(axes, (float(x[worst]), float(cloud.y[worst]) - 0.03), (float(x[worst]), base + 0.2))
-    look_of: Look = {"ha": "center", "patch": "white", "zorder": 9}
-    write(axes, centre, base + 0.11, words, colour=INK[cloud.kind], **look_of)
+    leader(axes, (float(x[worst]), float(heights[worst]) - 0.03), (float(x[worst]), base + 0.2))
+    look: Look = {"ha": "center", "patch": "white", "zorder": 9}
+    write(axes, centre, base + 0.11, words, colour=INK[cloud.kind], **look)

@@ -35,7 +35,7 @@ def check(
     """Grade a submission, say the verdict, note it in the progress file, and return it.
 
     The learner's mistakes end as a message; only a task that does not exist raises, with
-    ``UnknownTaskError``.
+    ``UnknownTaskError``. Graders of another package note nothing in the learner's own file.
     """
     grader = find_grader(task, graders)
     verdict = not_attempted()
@@ -47,7 +47,7 @@ def check(
         verdict = verdict.with_hint(f"In line {line} a `...` still waits for your code.")
     shell = kernel_shell()
     verdict = replace(verdict, task=task, cell=shell.execution_count if shell else None)
-    if verdict.attempted:
+    if verdict.attempted and (graders == GRADERS or store is not None):
         open_progress(store).add_check(task, verdict.passed, verdict.score)
     say(verdict.markdown(), str(verdict))
     return verdict

@@ -7,6 +7,9 @@ from aiinfra.teach.predict import LATE, Guess
 from aiinfra.teach.words import brief, in_unit, say
 from aiinfra.units import distance
 
+ARITHMETIC = (
+    "Nothing ran here: this is arithmetic, not a test; a run on the hardware would test it."
+)
 NO_PREDICTION = "No prediction yet: type one in the box above and run this cell again."
 
 
@@ -19,7 +22,8 @@ def compare(
     """Say how far the guess and the model are from the measurement, and return the comparison.
 
     A plain number is in the SI unit of the guess (bytes per second, not GB/s). Without a guess
-    the measurement is shown all the same, and a guess made later is marked as such. Raises
+    the measurement is shown all the same, and a guess made later is marked as such. Where a model
+    stands in for the measurement, the two are not compared: it says that this is no test. Raises
     ``ValueError`` when the units differ.
     """
     unit = guess.base_unit if guess is not None else getattr(measured, "unit", "")
@@ -49,7 +53,7 @@ def as_quantity(value: Quantity | float, unit: str, source: str) -> Quantity:
 
 
 def sentence(comparison: Comparison, asked: bool = True) -> str:
-    """Write the comparison in at most two sentences, three where a prediction is missing."""
+    """Write the comparison in two sentences, one more where a prediction or a run is missing."""
     measured = f"{verb(comparison.measured)} {text_of(comparison.measured)}"
     guess, ratio = comparison.guess, comparison.guess_ratio
     if guess is None or ratio is None:
@@ -58,7 +62,9 @@ def sentence(comparison: Comparison, asked: bool = True) -> str:
     else:
         late = f" ({LATE})" if LATE in guess.source else ""
         parts = [f"You said {text_of(guess)}{late}, {measured}: {distance(ratio, 1)}."]
-    if comparison.model is not None and comparison.model_ratio is not None:
+    if not comparison.is_test:
+        parts.append(ARITHMETIC)
+    elif comparison.model is not None and comparison.model_ratio is not None:
         off = distance(comparison.model_ratio, 1)
         parts.append(f"The model says {text_of(comparison.model)}, {off}.")
     elif comparison.limit is not None:
@@ -76,4 +82,6 @@ def verb(measured: Quantity) -> str:
     """Say by its sources where the number comes from: measured, replayed or computed."""
     if measured.kind == "replayed":
         return f"the recorded run ({measured.source.partition(':')[2].strip()}) shows"
-    return "the model computes" if measured.kind == "modelled" else measured.kind
+    return {"modelled": "the model computes", "counted": "the interpreter counts"}.get(
+        measured.kind, measured.kind
+    )

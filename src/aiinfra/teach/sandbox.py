@@ -24,6 +24,7 @@ import pickle
 import queue
 import reprlib
 import signal
+import site
 import subprocess
 import sys
 import threading
@@ -31,6 +32,7 @@ import time
 from collections import ChainMap
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from aiinfra.teach.plain import decode, encode, receive, send
@@ -130,17 +132,21 @@ def cached_again(function: Any, settings: dict[str, Any]) -> Any:
 
 
 class Apart:
-    """The process of one submission, with its limits; ``end`` it whatever happens."""
+    """The process of one submission, with its limits; ``end`` it whatever happens.
 
-    def __init__(self, limits: Limits) -> None:
+    An ``isolated`` one sees neither the learner's folders nor the cells of the notebook.
+    """
+
+    def __init__(self, limits: Limits, isolated: bool = False) -> None:
         import psutil
 
-        self.limits = limits
+        self.limits, self.isolated = limits, isolated
         self.printed = ""
         self.deadline = time.monotonic() + START_SECONDS
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        program = ["-I", "-c", alone()] if isolated else ["-P", "-c", WORKER]
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", WORKER],
+            [sys.executable, *program],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
             env={**os.environ, "PYTHONPATH": path, "AIINFRA_RECORD": ""}, start_new_session=True,
         )  # fmt: skip
@@ -150,8 +156,8 @@ class Apart:
     def load(self, payload: bytes) -> Any:
         """Hand over the submission and return what stands for it; from now on its time runs."""
         header = {
-            "payload": payload, "seconds": self.limits.seconds,
-            "memory_bytes": self.limits.memory_bytes, "sources": typed_sources(),
+            "payload": payload, "sources": {} if self.isolated else typed_sources(),
+            "seconds": self.limits.seconds, "memory_bytes": self.limits.memory_bytes,
         }  # fmt: skip
         submission = self.ask(header)
         self.deadline = time.monotonic() + self.limits.seconds + 2
@@ -227,9 +233,8 @@ class Apart:
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        for pipe in filter(None, (self.process.stdin, self.process.stdout)):
+            pipe.close()
 
 
 class Remote:
@@ -238,7 +243,7 @@ class Remote:
     Call it, or read an attribute: plain data comes back by value, anything else as a ``Remote``.
     ``run`` hands it to a function of the package beside it: ``kernel.run("aiinfra.measure.simt",
     "launch", grid, block)`` calls ``launch(kernel, grid, block)`` in the submission's process,
-    where the submission could also change what ``launch`` does (so ``kernel_check`` sends text).
+    where the submission could also change what ``launch`` does (``kernel_check`` sends text).
     """
 
     def __init__(self, apart: Apart, handle: int, kind: str) -> None:
@@ -262,6 +267,12 @@ def shortened(arguments: Any) -> str:
     writer = reprlib.Repr()
     writer.maxother = ARGUMENT_CHARACTERS
     return " ".join(writer.repr(arguments).split())
+
+
+def alone() -> str:
+    """Return the worker's program for ``python -I``: this package, and what is installed."""
+    folders = [str(Path(__file__).parents[2]), *site.getsitepackages(), site.getusersitepackages()]
+    return f"import sys; sys.path += {folders!r}; {WORKER}"
 
 
 def typed_sources() -> dict[str, list[str]]:

@@ -18,22 +18,52 @@ if TYPE_CHECKING:
 
 STUB = "Write the kernel first: here you will see what it does to memory."
 MOST_STEPS = 100_000
+SECTOR = 32  # bytes
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One launch of the learner's kernel, for figures to draw."""
+    """One launch of the learner's kernel, for figures to draw; counts as the check counts."""
 
     report: Report
 
+    @property
+    def sectors(self) -> int:
+        """Sectors of global memory: loads, stores and atomics."""
+        return sum(site.sectors for site in self.report.sites if site.space == "global")
+
+    @property
+    def useful(self) -> float:
+        """Share of these sectors' bytes that a lane asked for, 0 to 1; 1 without traffic."""
+        used = sum(s.bytes_useful for s in self.report.sites if s.space == "global")
+        return used / (SECTOR * self.sectors) if self.sectors else 1.0
+
+    @property
+    def atomics(self) -> int:
+        """Atomic operations on global memory, one a thread."""
+        sites = (s for s in self.report.sites if (s.space, s.action) == ("global", "atomic"))
+        return sum(site.lanes for site in sites)
+
+    @property
+    def passes(self) -> int:
+        """Passes over shared memory."""
+        from aiinfra.teach.graders.kernels import shared_passes
+
+        return shared_passes(self.report)
+
     def requests(self, space: str, most: int = 3) -> dict[str, Access]:
-        """The fullest request of a warp at each place of the source, in the order of execution."""
+        """The fullest request of a warp at each place of the source, in the order of execution.
+
+        Raises ``ValueError`` where there is none.
+        """
         best: dict[tuple[int, int, str, str], Access] = {}
         for row in self.report.accesses:
             place = (row.line, row.column, row.array, row.action)
-            if row.space == space and row.action != "atomic":
+            if row.space == space:
                 kept = best.setdefault(place, row)
                 best[place] = row if len(row.lanes) > len(kept.lanes) else kept
+        if not best:
+            raise ValueError(f"the kernel makes no access to {space} memory")
         named: dict[str, Access] = {}
         for (line, _, array, action), row in best.items():
             named.setdefault(f"line {line}, {action} {array}", row)
@@ -65,6 +95,6 @@ def trial(
         break
     try:
         return draw(Trial(report))
-    except ValueError:
-        say("Nothing to draw: the kernel makes no such access to memory.")
+    except ValueError as problem:
+        say(f"Nothing to draw: {problem}.")
         return None

@@ -7,10 +7,11 @@ from aiinfra.measure.simt.errors import (
     StepLimitError,
     UnsupportedError,
 )
-from aiinfra.measure.simt.findings import Access, DivergentBarrier, OutOfBounds, Race
+from aiinfra.measure.simt.findings import AbsentLane, Access, DivergentBarrier, OutOfBounds, Race
 from aiinfra.measure.simt.report import Report, Site
 
 __all__ = [
+    "AbsentLane",
     "Access",
     "DivergentBarrier",
     "KernelError",

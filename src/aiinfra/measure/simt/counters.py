@@ -2,7 +2,9 @@
 
 Sources: CUDA C++ Programming Guide, "Global Memory" and "Shared Memory" of compute capability 5.x
 to 9.0 (https://docs.nvidia.com/cuda/cuda-c-programming-guide/, compute capabilities); Nsight
-Compute documentation, "Memory Tables" (sectors, wavefronts).
+Compute documentation, "Memory Tables" (sectors, wavefronts). Atomics on shared memory meet at banks
+as loads do (its counter l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_atom); lanes that meet at
+one address are counted apart, as turns.
 """
 
 from __future__ import annotations

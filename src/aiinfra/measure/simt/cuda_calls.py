@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from aiinfra.measure.simt.cuda_atomics import ATOMICS
-from aiinfra.measure.simt.cuda_warps import WARP_CALLS, WARP_VALUES
+from aiinfra.measure.simt.cuda_warps import WARP_CALLS, WARP_VALUES, taking_part
 from aiinfra.measure.simt.findings import DivergentBarrier, place
 from aiinfra.measure.simt.memory import ALIGNMENT, Memory, View, global_view, poison, row_major
 from aiinfra.measure.simt.values import data_type
@@ -121,20 +121,26 @@ def shared_array(frame: Frame, node: ast.AST, shape: Any, dtype: Any, **_: Any) 
     """Memory of a block; shape 0 is the dynamic part, whose size the launch gives."""
     sizes, kind = _shape(frame, node, shape, dtype)
     state, dynamic = frame.state, sizes == (0,)
-    key: Any = ("dynamic", kind) if dynamic else (frame.source.function.__code__, node)
+    key: Any = ("dynamic", kind) if dynamic else _declared(frame, node)
     if dynamic:
         sizes = (state.dynamic_bytes // kind.itemsize,)
     if key not in state.arrays:
         cells = math.prod(sizes)
         base = 0 if dynamic else -(-state.shared_bytes // ALIGNMENT) * ALIGNMENT
         state.shared_bytes = state.shared_bytes if dynamic else base + cells * kind.itemsize
-        if state.shared_bytes > SHARED_LIMIT:
-            raise frame.error(node, f"shared arrays take {state.shared_bytes} B, at most 49152 fit")
+        if (taken := state.shared_bytes + state.dynamic_bytes) > SHARED_LIMIT:
+            raise frame.error(node, f"shared arrays take {taken} B, at most 49152 fit")
         data = _dynamic(frame, kind) if dynamic else poison(cells * state.chunk.count, kind)
         stride = len(data) // state.chunk.count
         state.arrays[key] = Memory("", "shared", data, stride, base)
     shape = tuple(np.int64(size) for size in sizes)
     return View(state.arrays[key], np.int64(0), shape, row_major(sizes))
+
+
+def _declared(frame: Frame, node: ast.AST) -> tuple[Any, ...]:
+    """Where an array is declared: each call of a device function gets the same one."""
+    place = (getattr(node, "lineno", 0), getattr(node, "col_offset", 0))
+    return (frame.source.function.__code__, *place)
 
 
 def _dynamic(frame: Frame, kind: np.dtype[Any]) -> Any:
@@ -152,7 +158,7 @@ def local_array(frame: Frame, node: ast.AST, shape: Any, dtype: Any, **_: Any) -
     """Memory of a thread."""
     sizes, kind = _shape(frame, node, shape, dtype)
     cells = int(np.prod(sizes))
-    key = (frame.source.function.__code__, node, frame.depth)
+    key = (*_declared(frame, node), frame.depth)
     if key not in frame.state.arrays:
         data = poison(cells * frame.state.chunk.size, kind)
         frame.state.arrays[key] = Memory("", "local", data, cells)
@@ -199,15 +205,16 @@ def _block_vote(frame: Frame, node: ast.AST, predicate: Any, kind: str) -> Any:
 
 
 def syncwarp(frame: Frame, node: ast.AST, mask: Any = None) -> None:
-    """Barrier of a warp."""
+    """Barrier of a warp, for the lanes that the mask names; orders nothing where one is missing."""
+    met = taking_part(frame, node, "syncwarp", -1 if mask is None else mask)
     frame.state.touch.now += 1
-    frame.state.chunk.warp_barrier[frame.lanes.bits] = frame.state.touch.now
+    frame.state.chunk.warp_barrier[met] = frame.state.touch.now
 
 
 def threadfence(frame: Frame, node: ast.AST) -> None:
-    """Orders stores for other blocks: from here on, blocks are not judged against each other."""
-    frame.state.touch.fenced = True
-    frame.state.tally.note("threadfence: races between blocks are not judged behind it")
+    """What a thread wrote before comes before its later atomics, for other blocks too."""
+    frame.state.touch.now += 1
+    frame.state.tally.fences.fence(frame.state.chunk, frame.lanes, frame.state.touch.now)
 
 
 def nothing(frame: Frame, node: ast.AST, *_: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aiinfra.measure.simt.findings import AbsentLane
 from aiinfra.measure.simt.layout import WARP, Array
 
 if TYPE_CHECKING:
@@ -19,71 +20,109 @@ def lane_ids(frame: Frame) -> Array:
     return frame.state.chunk.thread % WARP
 
 
-def _shuffle(frame: Frame, node: ast.AST, value: Any, source: Array) -> Any:
-    """The value of another lane of the warp; its own where that lane is not there."""
+def taking_part(frame: Frame, node: ast.AST, call: str, mask: Any) -> Array:
+    """The lanes for which a call of a warp works: everybody there whom the mask names.
+
+    Lanes that have returned need not come. Reports one lane of each warp where a lane is missing
+    or calls without being named. Source: CUDA C++ Programming Guide, "Warp Vote Functions".
+    """
+    state, bits = frame.state, frame.lanes.bits
+    warp, lane = state.chunk.slot // WARP, lane_ids(frame)
+    masks = np.broadcast_to(np.asarray(mask).astype(np.int64), state.chunk.size)
+    here, alive = _bits(frame, bits)[warp], _bits(frame, ~state.exited)[warp]
+    missing = masks & alive & ~here & 0xFFFFFFFF
+    named = (masks >> lane) & 1 == 1
+    _report_absent(frame, node, call, "unnamed", bits & ~named, lane)
+    lowest = np.bitwise_count(((missing & -missing) - 1).astype(np.uint64))
+    _report_absent(frame, node, call, "named", bits & named & (missing != 0), lowest)
+    return np.asarray(bits & named & (missing == 0))
+
+
+def _bits(frame: Frame, who: Array) -> Array:
+    """For each warp of the chunk, one bit for each lane of a set."""
     chunk = frame.state.chunk
-    own = np.arange(chunk.size)
-    inside = (source >= 0) & (source < WARP)
-    slots = chunk.slot - chunk.slot % WARP + np.where(inside, source, 0)
-    lanes = chunk.lane_of_slot[slots]
-    there = inside & (lanes >= 0) & frame.lanes.bits[lanes]
-    if (frame.lanes.bits & inside & ~there).any():
-        line = getattr(node, "lineno", 0)
-        frame.state.tally.note(f"line {line}: a shuffle reads a lane that takes no part in it")
-    return np.broadcast_to(value, chunk.size)[np.where(there, lanes, own)]
-
-
-def shfl_sync(frame: Frame, node: ast.AST, mask: Any, value: Any, source: Any) -> Any:
-    """The value of lane ``source``, modulo 32."""
-    lanes = np.broadcast_to(np.asarray(source) % WARP, frame.state.chunk.size)
-    return _shuffle(frame, node, value, lanes)
-
-
-def shfl_up_sync(frame: Frame, node: ast.AST, mask: Any, value: Any, delta: Any) -> Any:
-    """The value of the lane ``delta`` below."""
-    return _shuffle(frame, node, value, lane_ids(frame) - delta)
-
-
-def shfl_down_sync(frame: Frame, node: ast.AST, mask: Any, value: Any, delta: Any) -> Any:
-    """The value of the lane ``delta`` above."""
-    return _shuffle(frame, node, value, lane_ids(frame) + delta)
-
-
-def shfl_xor_sync(frame: Frame, node: ast.AST, mask: Any, value: Any, lanemask: Any) -> Any:
-    """The value of the lane whose number differs in the bits of ``lanemask``."""
-    return _shuffle(frame, node, value, lane_ids(frame) ^ lanemask)
-
-
-def _ballot(frame: Frame, predicate: Any) -> tuple[Array, Array]:
-    """Bits of the lanes that say yes, and of all that vote, for each lane's warp."""
-    chunk, bits = frame.state.chunk, frame.lanes.bits
-    yes = np.broadcast_to(np.asarray(predicate).astype(bool), chunk.size) & bits
-    warp, weight = chunk.slot // WARP, np.int64(1) << lane_ids(frame)
     count = chunk.count * chunk.warps_per_block
-    said, voted = (np.bincount(warp, weight * who, count).astype(np.int64) for who in (yes, bits))
-    return said[warp], voted[warp]
+    weight = (np.int64(1) << lane_ids(frame)) * who
+    return np.bincount(chunk.slot // WARP, weight, count).astype(np.int64)
+
+
+def _report_absent(
+    frame: Frame, node: ast.AST, call: str, why: str, wrong: Array, absent: Array
+) -> None:
+    if not wrong.any():
+        return
+    chunk, tally = frame.state.chunk, frame.state.tally
+    lanes = np.flatnonzero(wrong)
+    for at in np.unique(chunk.slot[lanes] // WARP, return_index=True)[1]:
+        where = tally.places(*chunk.name_of(chunk.thread_id[lanes[at]]))
+        line = getattr(node, "lineno", 0)
+        found = AbsentLane(call, why, int(absent[lanes[at]]), *where, line)
+        tally.find("absent_lanes", found)
+
+
+def _shuffle(name: str, source_of: Callable[[Array, Any], Any]) -> Callable[..., Any]:
+    """The value of another lane of the warp; its own where that lane is beyond the warp."""
+
+    def call(frame: Frame, node: ast.AST, mask: Any, value: Any, other: Any) -> Any:
+        takes_part = taking_part(frame, node, name, mask)
+        chunk = frame.state.chunk
+        source = np.broadcast_to(source_of(lane_ids(frame), other), chunk.size)
+        inside = (source >= 0) & (source < WARP)
+        slots = chunk.slot - chunk.slot % WARP + np.where(inside, source, 0)
+        lanes = chunk.lane_of_slot[slots]
+        there = inside & (lanes >= 0) & frame.lanes.bits[lanes]
+        _report_absent(frame, node, name, "read", takes_part & inside & ~there, source)
+        own = np.arange(chunk.size)
+        return np.broadcast_to(value, chunk.size)[np.where(there, lanes, own)]
+
+    return call
+
+
+def _ballot(frame: Frame, node: ast.AST, call: str, mask: Any, predicate: Any) -> tuple[Any, Any]:
+    """Bits of the lanes that say yes, and of all that vote, for each lane's warp."""
+    chunk, votes = frame.state.chunk, taking_part(frame, node, call, mask)
+    yes = np.broadcast_to(np.asarray(predicate).astype(bool), chunk.size) & votes
+    warp = chunk.slot // WARP
+    return _bits(frame, yes)[warp], _bits(frame, votes)[warp]
 
 
 def ballot_sync(frame: Frame, node: ast.AST, mask: Any, predicate: Any) -> Any:
     """One bit for each lane of the warp that says yes."""
-    return _ballot(frame, predicate)[0]
+    return _ballot(frame, node, "ballot_sync", mask, predicate)[0]
 
 
 def any_sync(frame: Frame, node: ast.AST, mask: Any, predicate: Any) -> Any:
     """Whether a lane of the warp says yes."""
-    return _ballot(frame, predicate)[0] != 0
+    return _ballot(frame, node, "any_sync", mask, predicate)[0] != 0
 
 
 def all_sync(frame: Frame, node: ast.AST, mask: Any, predicate: Any) -> Any:
     """Whether every lane of the warp that votes says yes."""
-    said, voted = _ballot(frame, predicate)
+    said, voted = _ballot(frame, node, "all_sync", mask, predicate)
     return said == voted
 
 
 def eq_sync(frame: Frame, node: ast.AST, mask: Any, predicate: Any) -> Any:
     """Whether the lanes of the warp that vote agree."""
-    said, voted = _ballot(frame, predicate)
+    said, voted = _ballot(frame, node, "eq_sync", mask, predicate)
     return (said == voted) | (said == 0)
+
+
+def match_any_sync(frame: Frame, node: ast.AST, mask: Any, value: Any) -> Any:
+    """One bit for each lane of the warp that has the same value."""
+    chunk, votes = frame.state.chunk, taking_part(frame, node, "match_any_sync", mask)
+    values = np.broadcast_to(np.asarray(value), chunk.size)
+    places = chunk.count * chunk.span
+    rows, there = np.zeros(places, values.dtype), np.zeros(places, bool)
+    rows[chunk.slot], there[chunk.slot] = values, votes
+    table = rows.reshape(-1, WARP)
+    same = (table[:, :, None] == table[:, None, :]) & there.reshape(-1, 1, WARP)
+    return (same @ (np.int64(1) << np.arange(WARP))).reshape(-1)[chunk.slot]
+
+
+def activemask(frame: Frame, node: ast.AST) -> Any:
+    """One bit for each lane of the warp that is here."""
+    return _bits(frame, frame.lanes.bits)[frame.state.chunk.slot // WARP]
 
 
 def popc(frame: Frame, node: ast.AST, value: Any) -> Any:
@@ -103,15 +142,16 @@ def ffs(frame: Frame, node: ast.AST, value: Any) -> Any:
 
 
 WARP_CALLS: dict[str, Callable[..., Any]] = {
-    "shfl_sync": shfl_sync,
-    "shfl_up_sync": shfl_up_sync,
-    "shfl_down_sync": shfl_down_sync,
-    "shfl_xor_sync": shfl_xor_sync,
+    "shfl_sync": _shuffle("shfl_sync", lambda lane, source: np.asarray(source) % WARP),
+    "shfl_up_sync": _shuffle("shfl_up_sync", lambda lane, delta: lane - delta),
+    "shfl_down_sync": _shuffle("shfl_down_sync", lambda lane, delta: lane + delta),
+    "shfl_xor_sync": _shuffle("shfl_xor_sync", lambda lane, bits: lane ^ bits),
+    "match_any_sync": match_any_sync,
     "ballot_sync": ballot_sync,
     "any_sync": any_sync,
     "all_sync": all_sync,
     "eq_sync": eq_sync,
-    "activemask": lambda frame, node: _ballot(frame, True)[1],
+    "activemask": activemask,
     "lanemask_lt": lambda frame, node: (np.int64(1) << lane_ids(frame)) - 1,
     "popc": popc,
     "ffs": ffs,

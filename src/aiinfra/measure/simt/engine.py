@@ -94,9 +94,10 @@ def _arguments(
     """Values of the parameters, and arrays to copy back; one array passed twice is one memory."""
     names = [argument.arg for argument in source.tree.args.args]
     if len(names) != len(arguments):
+        defaults = "; numba fills in no default at a launch" if source.tree.args.defaults else ""
         raise KernelError(
             f"{source.name} takes {len(names)} arguments ({', '.join(names)}), "
-            f"{len(arguments)} given"
+            f"{len(arguments)} given{defaults}"
         )
     values: dict[str, Any] = {}
     seen: dict[int, View] = {}
@@ -122,7 +123,7 @@ def _site(key: tuple[str, str, str, int, int], sums: dict[str, int]) -> Site:
 
 
 def _report(tally: Tally, grid: Any, block: Any) -> Report:
-    kinds = ("out_of_bounds", "races", "divergent_barriers", "uninitialised")
+    kinds = ("out_of_bounds", "races", "divergent_barriers", "uninitialised", "absent_lanes")
     return Report(
         grid=grid,
         block=block,
@@ -132,10 +133,10 @@ def _report(tally: Tally, grid: Any, block: Any) -> Report:
         races=tally.findings.get("races", []),
         divergent_barriers=tally.findings.get("divergent_barriers", []),
         uninitialised=tally.findings.get("uninitialised", []),
+        absent_lanes=tally.findings.get("absent_lanes", []),
         found={kind: tally.found.get(kind, 0) for kind in kinds},
         batches=tuple(tally.batches),
         accesses_dropped=tally.dropped,
         barriers=tally.barriers,
         steps=tally.steps,
-        notes=tally.notes,
     )

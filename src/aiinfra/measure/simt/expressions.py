@@ -93,8 +93,13 @@ class Expressions(Frame):
         return np.negative(value) if isinstance(node.op, ast.USub) else value
 
     def Compare(self, node: ast.Compare) -> Any:  # noqa: N802
-        left, result = self.eval(node.left), None
+        """``a < b < c`` by lane: c is evaluated only where a < b."""
+        before, left, result = self.lanes, self.eval(node.left), None
         for operator, item in zip(node.ops, node.comparators, strict=True):
+            holds = self.lanes if result is None else self.lanes.split(truth(result))[0]
+            if holds is None:
+                break
+            self.lanes = holds
             right = self.eval(item)
             one: Any
             if isinstance(operator, ast.Is | ast.IsNot):
@@ -103,6 +108,7 @@ class Expressions(Frame):
                 one = COMPARISONS[type(operator)](left, right)
             result = one if result is None else np.logical_and(result, one)
             left = right
+        self.lanes = before
         return result
 
     def BoolOp(self, node: ast.BoolOp) -> Any:  # noqa: N802
@@ -114,9 +120,9 @@ class Expressions(Frame):
             undecided = no if stops else yes
             if undecided is None:
                 break
-            whole, self.lanes = undecided is self.lanes, undecided
+            self.lanes = undecided
             other = self.eval(item)
-            value = other if whole else choose(undecided.bits, other, value)
+            value = other if undecided is before else choose(undecided.bits, other, value)
         self.lanes = before
         return value
 
@@ -185,6 +191,9 @@ class Expressions(Frame):
             if function is not len and any(isinstance(value, View) for value in arguments):
                 what = f"{getattr(function, '__name__', 'a function')} of a whole array"
                 raise unsupported(self.source.name, node, what, "index one element")
+            if named or len(arguments) > getattr(vector, "nin", len(arguments)):
+                name = getattr(function, "__name__", "a function")
+                raise self.error(node, f"{name} takes numbers here and no further arguments")
             return vector(*(number(value) for value in arguments))
         if function is print:
             return self._print(arguments)

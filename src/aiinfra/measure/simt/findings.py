@@ -60,6 +60,22 @@ class DivergentBarrier:
 
 
 @dataclass(frozen=True)
+class AbsentLane:
+    """A call of a warp's lanes that counts on a lane which takes no part.
+
+    ``why`` says how: the mask has "named" the lane, the call has "read" it, or the caller itself
+    is "unnamed" in its mask. On a GPU the result is undefined, or the warp waits for ever.
+    """
+
+    call: str
+    why: str
+    lane: int
+    block: Place
+    thread: Place
+    line: int
+
+
+@dataclass(frozen=True)
 class Access:
     """One request of one warp; addresses are byte offsets within the array, one per lane."""
 

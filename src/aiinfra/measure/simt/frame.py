@@ -104,9 +104,10 @@ class Frame:
                 raise self.error(node, f"{name} is read before it has a value in some thread")
             return value
         try:
-            return self._outer(name, self.source.lookup(name))
+            value = self.source.lookup(name)
         except (KeyError, ValueError):
             raise self.error(node, f"name {name} is not defined") from None
+        return self._outer(name, value)
 
     def _all_have(self, has: Lanes) -> bool:
         return not (self.lanes.bits & ~has.bits).any()

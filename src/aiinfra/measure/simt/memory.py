@@ -34,9 +34,14 @@ class History:
         self.written = np.full(cells, -1, np.int64)
         self.write_line = np.zeros(cells, np.int32)
         self.atomic = np.zeros(cells, bool)
+        self.partner = np.full(cells, -1, np.int64)  # an atomic writer that is not the last one
+        self.partner_when = np.full(cells, -1, np.int64)
+        self.partner_line = np.zeros(cells, np.int32)
         self.reader = np.full(cells, -1, np.int64)
         self.read = np.full(cells, -1, np.int64)
         self.read_line = np.zeros(cells, np.int32)
+        self.rival = np.full(cells, -1, np.int64)  # a reader that is not the last one
+        self.rival_line = np.zeros(cells, np.int32)
         self.level = np.zeros(cells, np.int8)
         self.any_write = False
 

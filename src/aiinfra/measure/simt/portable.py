@@ -1,8 +1,9 @@
 """Carry a kernel to another process as text and plain values, so that none of its code comes along.
 
 ``pack`` reads the source of a kernel and of the device functions it calls, and the values of the
-names in them; ``unpack`` makes functions of it again that the interpreter can read. Whoever holds
-a parcel can interpret the kernel without running a line of whoever wrote it.
+names in them; ``unpack`` makes functions of it again that the interpreter can read. In between a
+parcel is JSON (see ``parcel``): whoever holds one can interpret the kernel without running a line
+of whoever wrote it.
 """
 
 from __future__ import annotations
@@ -13,41 +14,19 @@ import inspect
 import linecache
 import math
 import textwrap
-from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from aiinfra.measure.simt.cuda_calls import CudaName, cuda_name
-from aiinfra.measure.simt.errors import KernelError
-from aiinfra.measure.simt.source import Source, read_source, text_of
+from aiinfra.measure.simt.errors import KernelError, at_line
+from aiinfra.measure.simt.parcel import MOST_BYTES, NUMBERS, Parcel, Text
+from aiinfra.measure.simt.source import MODULES, Source, read_source, text_of
 from aiinfra.measure.simt.values import data_type
 
-MOST_BYTES = 2**20  # of one constant array
-NUMBERS: tuple[Any, ...] = (bool, int, float, complex)
-MODULES = {"numba": "numba", "numba.cuda": "numba.cuda", "math": "math", "numpy": "numpy"}
-MODULES |= dict.fromkeys(("numba.types", "numba.core.types", "numba.cuda.types"), "numba")
 TYPES = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
 TYPES += ["float16", "float32", "float64", "complex64", "complex128"]
-
-
-@dataclass(frozen=True)
-class Text:
-    """One function: its lines as typed, where they begin, and what its outer names mean."""
-
-    name: str
-    lines: str
-    first_line: int
-    names: dict[str, tuple[str, Any]]
-    defaults: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """A kernel and its device functions, the kernel first; a name refers to them by number."""
-
-    functions: tuple[Text, ...]
 
 
 def pack(kernel: Any) -> Parcel:
@@ -64,40 +43,46 @@ def pack(kernel: Any) -> Parcel:
 
 def _text(source: Source, sources: list[Source]) -> Text:
     function = source.function
-    body = ast.Module(list(source.tree.body), [])
-    used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
+    body = ast.walk(ast.Module(list(source.tree.body), []))
+    used = [node for node in body if isinstance(node, ast.Name) and node.id not in source.locals]
     names = {}
-    for name in sorted(used - source.locals):
+    for node in sorted(used, key=lambda node: (node.id, -node.lineno)):  # the first use wins
         try:
-            value = source.lookup(name)
+            value = source.lookup(node.id)
         except (KeyError, ValueError):
             continue  # the interpreter names it, with its line, when it is read
-        if vars(builtins).get(name) is not value or value is None:
-            names[name] = _meaning(source.name, name, value, sources)
+        if vars(builtins).get(node.id) is not value or value is None:
+            names[node.id] = _meaning(source.name, node, value, sources)
     first_line, lines = function.__code__.co_firstlineno, textwrap.dedent(text_of(function))
-    defaults = tuple(v for v in function.__defaults__ or () if isinstance(v, NUMBERS))
+    defaults = tuple(v for v in function.__defaults__ or () if type(v) in NUMBERS)
     return Text(source.name, lines, first_line, names, defaults)
 
 
-def _meaning(kernel: str, name: str, value: Any, sources: list[Source]) -> tuple[str, Any]:
+def _meaning(kernel: str, node: ast.Name, value: Any, sources: list[Source]) -> tuple[str, Any]:
     """What a name stands for, as a kind and plain data."""
-    if (known := cuda_name(value)) is not None:
+    known = None if isinstance(value, CudaName) else cuda_name(value)
+    if known is not None:
         return "cuda", known.path
-    if isinstance(value, ModuleType) and value.__name__ in MODULES:
+    if type(value) is ModuleType and value.__name__ in MODULES:
         return "module", MODULES[value.__name__]
     if (kind := data_type(value)) is not None:
         return "type", kind.str
-    called = str(getattr(value, "__name__", ""))
-    if isinstance(value, np.ufunc) and getattr(np, called, None) is value:
+    called = getattr(value, "__name__", "")
+    called = called if type(called) is str else ""
+    if type(value) is np.ufunc and vars(np).get(called) is value:
         return "numpy", called
-    if getattr(math, called, None) is value:
+    if called and vars(math).get(called) is value:
         return "math", called
     if (plain := _plain(value)) is not None:
         return "value", plain
+    if type(value) is int:
+        raise at_line(kernel, node, f"{node.id} is a number that does not fit into 64 bits")
     if not inspect.isfunction(function := getattr(value, "py_func", value)):
-        raise KernelError(
-            f"{kernel} uses {name}, a {type(value).__name__}; a kernel can use numbers, arrays, "
-            "numba.cuda, math and functions like itself"
+        raise at_line(
+            kernel,
+            node,
+            f"the kernel uses {node.id}, a {type(value).__name__}; a kernel can use numbers, "
+            "arrays, numba.cuda, math and functions like itself",
         )
     known_functions = [source.function for source in sources]
     if function not in known_functions:
@@ -107,15 +92,18 @@ def _meaning(kernel: str, name: str, value: Any, sources: list[Source]) -> tuple
 
 
 def _plain(value: Any) -> Any:
-    """Numbers, tuples of them and arrays, free of subclasses; None for anything else."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" and value.nbytes <= MOST_BYTES:
-        return np.array(value, copy=True, subok=False)
-    if isinstance(value, np.generic) and value.dtype.kind in "biufc":
-        return np.array(value)[()]
-    for kind in NUMBERS:
-        if isinstance(value, kind):
-            return kind(value)
-    if isinstance(value, tuple):
+    """Numbers, tuples of them and arrays, of exactly these types; None for anything else."""
+    kind = type(value)
+    if kind is np.ndarray or issubclass(kind, np.generic):
+        fits = value.dtype.kind in "biufc" and value.nbytes <= MOST_BYTES
+        return np.array(value)[()] if fits else None
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else None
+    if kind in NUMBERS:
+        return value
+    if issubclass(kind, int):  # an IntEnum
+        return int.__pos__(value)
+    if kind is tuple:
         parts = tuple(_plain(part) for part in value)
         return None if any(part is None for part in parts) else parts
     return None

@@ -1,12 +1,13 @@
 """Find races: two threads at one address, one of them writing, nothing between to order them.
 
 Threads of a block are ordered by ``syncthreads``, threads of a warp also by ``syncwarp``, threads
-of different blocks by nothing within a launch. Two atomics do not race. An atomic and a plain
-access do.
+of different blocks by an atomic behind a fence (see ``fences``) and nothing else within a launch.
+Two atomics do not race. An atomic and a plain access do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,15 @@ class Conflict:
     """Lanes in conflict, and whom with."""
 
     def __init__(
-        self, kind: str, cells: Array, threads: Array, others: Array, lines: Array
+        self, kind: str, cells: Array, threads: Array, others: Array, lines: Array, when: Array
     ) -> None:
         self.kind, self.cells, self.threads = kind, cells, threads
-        self.others, self.lines = others, lines
+        self.others, self.lines, self.when = others, lines, when
+
+    def rows(self) -> Iterator[tuple[int, ...]]:
+        """Cell, thread, the other thread, its line and when it was there, for each."""
+        columns = (self.cells, self.threads, self.others, self.lines, self.when)
+        return zip(*(column.tolist() for column in columns), strict=True)
 
 
 def visit(
@@ -65,10 +71,16 @@ class _Past:
             far += others // self.chunk.span != threads // self.chunk.span
         return np.asarray(far)
 
-    def _unordered(self, far: Array, when: Array, pick: Any = slice(None)) -> Array:
+    def _unordered(self, far: Array, others: Array, when: Array, pick: Array) -> Array:
         block, warp = self.block_barrier[pick], self.warp_barrier[pick]
+        warp = np.minimum(warp, self._met_by(others, far))
         ordered = np.where(far == 1, when < np.maximum(block, warp), (when < block) & (far == 2))
         return np.asarray((far > 0) & ~ordered & (when >= 0))
+
+    def _met_by(self, others: Array, far: Array) -> Array:
+        """When the other thread of the warp was last at a barrier of it: both have to be there."""
+        inside = np.where(far == 1, others - self.chunk.first * self.chunk.span, 0)
+        return np.asarray(self.chunk.warp_barrier[self.chunk.lane_of_slot[inside]])
 
     def with_writers(self, action: str) -> list[Conflict]:
         """Conflicts with the last writer of each cell."""
@@ -82,15 +94,26 @@ class _Past:
         if action == "atomic":
             maybe &= ~history.atomic[self.cells]
         kind = "read after write" if action == "load" else "two writes"
-        return self._conflicts(kind, maybe, others, history.written, history.write_line, None)
+        found = self._conflicts(kind, maybe, others, history.written, history.write_line, None)
+        if action != "atomic" and (mine := (others == self.threads)).any():
+            partners = np.where(mine & history.atomic[self.cells], history.partner[self.cells], -1)
+            when, lines = history.partner_when, history.partner_line
+            found += self._conflicts(kind, partners >= 0, partners, when, lines, None)
+        return found
 
     def with_readers(self) -> list[Conflict]:
         """Conflicts of a write with the readers of each cell."""
         history = self.history
-        others = history.reader[self.cells]
-        maybe = (others >= 0) & ((others != self.threads) | (history.level[self.cells] > 0))
+        others, lines = history.reader[self.cells], history.read_line
+        alone = history.level[self.cells] == 0
+        maybe = (others >= 0) & ((others != self.threads) | ~alone)
+        mine = (others == self.threads) & ~alone  # the last reader, and somebody read before it
+        if mine.any():
+            lines = lines.copy()
+            lines[self.cells[mine]] = history.rival_line[self.cells[mine]]
+            others = np.where(mine, history.rival[self.cells], others)
         return self._conflicts(
-            "write after read", maybe, others, history.read, history.read_line, history.level
+            "write after read", maybe, others, history.read, lines, history.level
         )
 
     def _conflicts(
@@ -103,37 +126,58 @@ class _Past:
         far = self._distance(others, threads)
         if level is not None:
             far = np.maximum(far, level[cells])
-        hit = self._unordered(far, when[cells], pick)
+        hit = self._unordered(far, others, when[cells], pick)
         if not hit.any():
             return []
-        return [Conflict(kind, cells[hit], threads[hit], others[hit], line[cells[hit]])]
+        cells = cells[hit]
+        return [Conflict(kind, cells, threads[hit], others[hit], line[cells], when[cells])]
 
     def enter_write(self, atomic: bool, line: int, now: int) -> list[Conflict]:
         """Make these lanes the last writers; several plain ones at one cell are a conflict."""
         history, cells = self.history, self.cells
+        before = [a[cells] for a in (history.writer, history.written, history.write_line)]
+        both = atomic & history.atomic[cells]
         history.writer[cells] = self.threads
         history.written[cells] = now
         history.write_line[cells] = line
         history.atomic[cells] = atomic
         history.any_write = True
         if atomic:
+            self._enter_partners(np.where(both, before[0], -1), before[1], before[2])
+            here = np.full(len(cells), now), np.full(len(cells), line)
+            self._enter_partners(self.threads, *here)
             return []
+        history.partner[cells] = -1
         others = history.writer[cells]
         hit = others != self.threads
         if not hit.any():
             return []
-        lines = np.full(np.count_nonzero(hit), line)
-        return [Conflict("two writes", cells[hit], self.threads[hit], others[hit], lines)]
+        cells = cells[hit]
+        lines, when = history.write_line[cells], history.written[cells]
+        return [Conflict("two writes", cells, self.threads[hit], others[hit], lines, when)]
+
+    def _enter_partners(self, threads: Array, when: Array, lines: Array) -> None:
+        """Keep, beside the last atomic writer of each cell, another one."""
+        history = self.history
+        other = (threads >= 0) & (threads != history.writer[self.cells])
+        cells = self.cells[other]
+        history.partner[cells], history.partner_when[cells] = threads[other], when[other]
+        history.partner_line[cells] = lines[other]
 
     def enter_read(self, line: int, now: int) -> None:
         """Add these lanes to the readers of each cell since the last barrier."""
         history, cells = self.history, self.cells
         others, when = history.reader[cells], history.read[cells]
         far = self._reach(others, when, history.level[cells])
+        lines = history.read_line[cells]
         history.reader[cells] = self.threads
         history.read[cells] = now
         history.read_line[cells] = line
         last = history.reader[cells]
+        for rivals, line_of in ((others, lines), (self.threads, np.full(len(cells), line))):
+            other = (rivals != last) & (rivals >= 0)
+            history.rival[cells[other]] = rivals[other]
+            history.rival_line[cells[other]] = line_of[other]
         if not np.array_equal(last, self.threads):
             far = np.maximum(far, self._distance(last, self.threads))
         history.level[cells] = 0

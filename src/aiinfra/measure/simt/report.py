@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from aiinfra.measure.simt.findings import (
+    AbsentLane,
     Access,
     DivergentBarrier,
     OutOfBounds,
@@ -67,12 +68,12 @@ class Report:
     races: list[Race]
     divergent_barriers: list[DivergentBarrier]
     uninitialised: list[Uninitialised]
+    absent_lanes: list[AbsentLane]
     batches: tuple[Batch, ...] = field(repr=False)
     accesses_dropped: int
     found: dict[str, int]
     barriers: int
     steps: int
-    notes: list[str]
 
     def _sites(self, space: str, *actions: str) -> Iterator[Site]:
         return (s for s in self.sites if s.space == space and s.action in actions)
@@ -144,18 +145,18 @@ class Report:
 
     @property
     def shared_requests(self) -> int:
-        """Shared requests by warps, loads and stores."""
-        return sum(s.requests for s in self._sites("shared", "load", "store"))
+        """Shared requests by warps: loads, stores and atomics."""
+        return sum(s.requests for s in self._sites("shared", "load", "store", "atomic"))
 
     @property
     def shared_wavefronts(self) -> int:
-        """Passes that shared memory makes over these requests."""
-        return sum(s.wavefronts for s in self._sites("shared", "load", "store"))
+        """Passes that shared memory makes over these requests; lanes at one word count once."""
+        return sum(s.wavefronts for s in self._sites("shared", "load", "store", "atomic"))
 
     @property
     def bank_conflicts(self) -> int:
         """Shared wavefronts beyond the first of each request (8-byte elements: each half warp)."""
-        return sum(s.conflicts for s in self._sites("shared", "load", "store"))
+        return sum(s.conflicts for s in self._sites("shared", "load", "store", "atomic"))
 
     @property
     def atomics(self) -> int:

@@ -39,6 +39,10 @@ WORDS = {
     "NotIn": "the operator not in",
     "MatMult": "the operator @",
 }
+# Modules that a kernel may name, and the ones that answer for them where it is interpreted.
+MODULES = {"numba": "numba", "numba.cuda": "numba.cuda", "math": "math", "numpy": "numpy"}
+MODULES |= dict.fromkeys(("numba.types", "numba.core.types", "numba.cuda.types"), "numba")
+MODULE_NAMES = frozenset(MODULES.values())
 REFUSED = (ast.In, ast.NotIn, ast.MatMult)
 
 
@@ -63,6 +67,8 @@ class Source:
 
 def plain_function(kernel: Any) -> Any:
     """The Python function behind a dispatcher, or the function itself."""
+    if hasattr(kernel, "dispatcher") and hasattr(kernel, "griddim"):
+        raise TypeError("leave out the [..]: a kernel is passed without its launch configuration")
     function = getattr(kernel, "py_func", kernel)
     if not inspect.isfunction(function):
         raise TypeError(f"launch needs a kernel (a function or @cuda.jit), not {kernel!r}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aiinfra.measure.simt.counters import by_warp, contention, sectors_and_addresses, wavefronts
+from aiinfra.measure.simt.fences import Fences
 from aiinfra.measure.simt.findings import Place, place
 from aiinfra.measure.simt.layout import Array, Chunk, Dim, Lanes
 from aiinfra.measure.simt.memory import Memory
@@ -35,7 +36,7 @@ class Tally:
     dropped: int = 0
     barriers: int = 0
     steps: int = 0
-    notes: list[str] = field(default_factory=list)
+    fences: Fences = field(default_factory=Fences)
 
     def find(self, kind: str, finding: Any, times: int = 1) -> None:
         """Keep a finding, up to the limit, and count it."""
@@ -43,11 +44,6 @@ class Tally:
         kept = self.findings.setdefault(kind, [])
         if len(kept) < MOST_FINDINGS:
             kept.append(finding)
-
-    def note(self, text: str) -> None:
-        """Say something once."""
-        if text not in self.notes:
-            self.notes.append(text)
 
     def places(self, block: Dim, thread: Dim) -> tuple[Place, Place]:
         """Block and thread in the form in which the launch gave grid and block."""
@@ -77,7 +73,7 @@ class Tally:
         sums["lanes"] += len(lanes)
         sums["requests"] += len(rows)
         sectors = fronts = np.zeros(len(rows), np.int64)
-        if memory.space == "shared" and action != "atomic":
+        if memory.space == "shared":
             fronts, least = wavefronts(rows, memory.itemsize)
             sums["wavefronts"] += int(fronts.sum())
             sums["conflicts"] += int((fronts - least).sum())

@@ -29,7 +29,6 @@ class Touch:
     def __init__(self, chunk: Chunk, tally: Tally) -> None:
         self.chunk, self.tally = chunk, tally
         self.now = 1
-        self.fenced = False
 
     def locate(
         self, view: View, index: tuple[Any, ...], lanes: Lanes, node: ast.AST, action: str
@@ -99,12 +98,12 @@ class Touch:
 
     def _report_race(self, memory: Memory, conflict: Conflict, line: int) -> None:
         shared = memory.space == "shared"
-        found = zip(conflict.cells, conflict.threads, conflict.others, conflict.lines, strict=True)
-        for cell, thread, other, other_line in found:
+        fences = self.tally.fences if self.tally.fences.released else None
+        for cell, thread, other, other_line, when in conflict.rows():
+            if fences and fences.order_known(self.chunk, other, when, thread):
+                continue
             mine = self.tally.places(*self.chunk.name_of(thread))
             its = self.tally.places(*self.chunk.name_of(other))
-            if self.fenced and mine[0] != its[0]:
-                continue
             index = int(cell % memory.cells if shared else cell)
             names = (memory.name, index, conflict.kind, *mine, line)
             self.tally.find("races", Race(*names, *its, int(other_line), memory.space))
@@ -151,6 +150,7 @@ class Touch:
         if right is not None:
             offsets, cells = self._cells(view, index, right)
             self._enter(view.memory, right, offsets, cells, node, "atomic")
+            self.tally.fences.atomic(view.memory, self.chunk, right, cells)
             values[right.index] = apply(view.memory.data, cells, right)
         return widen(values)
 

@@ -40,11 +40,13 @@ RENAMED |= {"atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh", "atanh":
 
 
 def literal(value: Any) -> Any:
-    """A literal with numba's type: int64 or float64, never weaker."""
+    """A literal with numba's type: int64 or float64, never weaker; ValueError beyond 64 bits."""
     if isinstance(value, bool | np.generic):
         return value
     if isinstance(value, int):
-        return np.int64(value) if -(2**63) <= value < 2**63 else np.uint64(value)
+        if not -(2**63) <= value < 2**64:
+            raise ValueError("a number does not fit into 64 bits")
+        return np.int64(value) if value < 2**63 else np.uint64(value)
     return np.float64(value) if isinstance(value, float) else value
 
 
@@ -56,13 +58,23 @@ def number(value: Any) -> Any:
     return value
 
 
+def _alike(left: Any, right: Any) -> tuple[Any, Any]:
+    """Both as uint64 where one is and the other is a signed integer, whose bits stay."""
+    kinds = [np.asarray(value).dtype for value in (left, right)]
+    if np.uint64 in kinds and any(kind.kind == "i" for kind in kinds):
+        left, right = (np.asarray(value).astype(np.uint64)[()] for value in (left, right))
+    return left, right
+
+
 def binary(operator: ast.AST, left: Any, right: Any) -> Any:
     """``left operator right`` for every lane."""
     if isinstance(left, tuple) and isinstance(right, tuple) and isinstance(operator, ast.Add):
         return left + right
     if type(operator) in BITS:
-        return BITS[type(operator)](left, right)
+        return BITS[type(operator)](*_alike(left, right))
     left, right = number(left), number(right)
+    if isinstance(operator, ast.LShift | ast.RShift):
+        left, right = _alike(left, right)
     if isinstance(operator, ast.Pow) and np.asarray(left).dtype.kind in "iu":
         negative = np.asarray(right).dtype.kind in "iu" and np.any(np.less(right, 0))
         left = np.asarray(left).astype(np.float64)[()] if negative else left
@@ -86,12 +98,13 @@ def choose(bits: Any, yes: Any, no: Any) -> Any:
 
 
 def data_type(kind: Any) -> np.dtype[Any] | None:
-    """The NumPy type that a numba or NumPy type stands for; None for anything else."""
+    """The NumPy type of numbers that a numba or NumPy type stands for; None for anything else."""
     if isinstance(kind, np.dtype):
-        return kind
+        return kind if kind.kind in "biufc" else None
     if isinstance(kind, type):
-        known = issubclass(kind, np.generic) or kind in (int, float, bool, complex)
-        return np.dtype(kind) if known else None
+        known = kind in np.ScalarType or kind in (int, float, bool, complex)
+        found = np.dtype(kind) if known else np.dtype(object)
+        return found if found.kind in "biufc" else None
     if not type(kind).__module__.startswith("numba."):
         return None
     if str(kind) in ("bool", "boolean"):
@@ -106,9 +119,12 @@ def cast(value: Any, kind: np.dtype[Any]) -> Any:
 
 
 def math_function(function: Any) -> Callable[..., Any] | None:
-    """The vector form of a function of ``math`` or ``numpy``; None for anything else."""
+    """The vector form of a function of ``math`` or ``numpy``; None for anything else.
+
+    A ufunc with a signature, such as ``matmul``, works across lanes and is none of them.
+    """
     if isinstance(function, np.ufunc):
-        return function
+        return function if function.signature is None else None
     name = getattr(function, "__name__", "")
     if getattr(math, name, None) is not function:
         return None

@@ -1,22 +1,21 @@
-"""All-reduces inside one node, as measured, in microseconds."""
+"""All-reduces inside one node, or across nodes where there are more GPUs, in microseconds."""
 
 from __future__ import annotations
 
-from aiinfra.facts.catalogue import link
-from aiinfra.model.collectives import all_reduce_time
+from aiinfra.model.nodes import group_all_reduce
 from aiinfra.model.validate.rows import Column, Row, RowSet
 
 
 def predict(row: Row) -> float:
     """Price the row's all-reduce over the links between its GPUs, in microseconds.
 
-    GPUs without a link of their own talk over the host's.
+    GPUs without a link of their own talk over the host's; more than a node holds (8, or 72 in an
+    NVL72) over the vendor's network too.
     """
     device = row.device()
-    slug = device.device_link or device.host_link
-    if slug is None:
+    if device.device_link is None and device.host_link is None:
         raise row.error("gpu", f"the catalogue names no link of {device.slug}; add one to it")
-    return 1e6 * all_reduce_time(row.number("message_bytes"), row.count("gpus"), link(slug)).seconds
+    return 1e6 * group_all_reduce(row.number("message_bytes"), row.count("gpus"), device).seconds
 
 
 SET = RowSet(

@@ -11,7 +11,9 @@ COLUMNS = {
     "case": Column("text", ""),
     "gpu": Column("text"),
     "engine": Column("text", "", meaning="blank or unknown: the constants of `other`"),
-    "precision": Column("text", "fp16", meaning="blank: 16-bit weights, activations and cache"),
+    "precision": Column(
+        "text", "auto", meaning="blank or auto: 16-bit weights, activations and cache"
+    ),
     "hidden": Column(),
     "layers": Column(),
     "heads": Column(),

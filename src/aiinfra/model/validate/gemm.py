@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from aiinfra.facts.schema import CatalogueError
+from aiinfra.model.formats import Format, number_format
 from aiinfra.model.gemm import gemm_time
-from aiinfra.model.kernels import BYTES
 from aiinfra.model.validate.rows import Column, Row, RowSet
 
-PRECISIONS = {
-    "bfloat16": "bf16", "half": "fp16", "float16": "fp16", "float32": "fp32", "float": "fp32",
-    "float64": "fp64", "double": "fp64", "fp8_block": "fp8", "fp8_e4m3": "fp8",
-    "float8_e4m3fn": "fp8", "w8a8": "int8", "nvfp4": "fp4",
-}  # fmt: skip
 
+def kept(row: Row) -> Format:
+    """How the row's numbers are kept; ``RowError`` where no unit of the device computes that.
 
-def precision(row: Row) -> str:
-    """The catalogue's name of the row's data type; ``RowError`` lists the types there are."""
-    wanted = row.text("dtype").casefold()
-    found = PRECISIONS.get(wanted, wanted)
-    if found not in BYTES:
-        known = ", ".join([*BYTES, *PRECISIONS])
-        raise row.error("dtype", f"{row.text('dtype')!r} is unknown; write one of {known}")
-    return found
+    Weight-only types (int8_wo, int4_wo, w4a16, awq, gptq) compute in 16 bits, with narrow weights.
+    """
+    device = row.device()
+    try:
+        return number_format(row.text("dtype"), device, widen=False)
+    except ValueError as problem:
+        raise row.error("dtype", str(problem)) from None
 
 
 def predict(row: Row) -> float:
     """Price the row's product, in microseconds."""
     shape = row.count("m"), row.count("n"), row.count("k")
-    try:
-        return 1e6 * gemm_time(*shape, precision(row), row.device()).seconds
-    except CatalogueError as problem:
-        raise row.error("dtype", str(problem)) from None
+    found = kept(row)
+    narrow = found.weight_bytes if found.weight_only else None
+    return 1e6 * gemm_time(*shape, found.compute, row.device(), weights=narrow).seconds
 
 
 SET = RowSet(
     columns={
         "gpu": Column("text"),
-        "dtype": Column("text", "bfloat16", meaning="blank: bfloat16"),
+        "dtype": Column("text", "bfloat16", meaning="blank: bfloat16; auto: 16 bits"),
         "m": Column(),
         "n": Column(),
         "k": Column(),

@@ -17,6 +17,8 @@ from aiinfra.facts.catalogue import accelerator
 from aiinfra.facts.schema import Accelerator, CatalogueError
 
 Kind = Literal["text", "count", "number", "flag"]
+FLAGS = {"0": False, "no": False, "false": False, "n": False, "f": False,
+         "1": True, "yes": True, "true": True, "y": True, "t": True}  # fmt: skip
 Value = str | int | float | bool
 
 
@@ -28,8 +30,9 @@ class RowError(ValueError):
 class Column:
     """What a column holds; ``default`` stands in for a blank, and ``None`` allows no blank.
 
-    ``count`` is a whole number of at least ``least``, ``number`` a positive one, ``flag`` 0 or 1,
-    ``text`` one of ``choices`` where there are any. ``meaning`` documents the default.
+    ``count`` is a whole number of at least ``least``, ``number`` a positive one, ``flag`` 0 or 1
+    (or no and yes, false and true), ``text`` one of ``choices`` where there are any, in any case.
+    ``meaning`` documents the default.
     """
 
     kind: Kind = "count"
@@ -108,7 +111,11 @@ def read_rows(path: Path, wanted: RowSet) -> list[Row]:
     if len(kept) < 2:
         raise RowError(f"{path} holds no rows; it needs a line of column names and rows below it")
     header, *records = csv.reader([line for _, line in kept], skipinitialspace=True)
-    header = [name.strip() for name in header]
+    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and sign in header[0]:
+            raise RowError(f"{path}: columns are separated by {name}; separate them by commas")
+    known = {name.casefold(): name for name in wanted.columns}
+    header = [known.get(name.strip().casefold(), name.strip()) for name in header]
     check_header(header, wanted, path)
     lines = [number for number, _ in kept[1:]]
     if len(records) != len(lines):
@@ -156,17 +163,26 @@ def read_value(row: Row, name: str, cell: str, column: Column) -> Value:
             raise row.error(name, "is blank, and nothing stands in for it; write a value")
         return column.default
     if column.kind == "text":
-        if column.choices and cell not in column.choices:
-            raise row.error(name, f"{cell!r} is not one of {', '.join(column.choices)}")
-        return cell
+        return _choice(row, name, cell, column)
+    if column.kind == "flag" and cell.casefold() in FLAGS:
+        return FLAGS[cell.casefold()]
     try:
         number = float(cell)
     except ValueError:
-        raise row.error(name, f"{cell!r} is not a number; write it without a unit") from None
+        mend = "write 0 or 1" if column.kind == "flag" else "write it without a unit"
+        raise row.error(name, f"{cell!r} is not a number; {mend}") from None
     wrong = wrong_number(number, column)
     if wrong:
         raise row.error(name, f"{cell!r} is {wrong}")
     return number if column.kind == "number" else int(number)
+
+
+def _choice(row: Row, name: str, cell: str, column: Column) -> str:
+    """A text as its column spells it."""
+    known = {choice.casefold(): choice for choice in column.choices} or {cell.casefold(): cell}
+    if cell.casefold() not in known:
+        raise row.error(name, f"{cell!r} is not one of {', '.join(column.choices)}")
+    return known[cell.casefold()]
 
 
 def wrong_number(number: float, column: Column) -> str | None:
@@ -174,7 +190,7 @@ def wrong_number(number: float, column: Column) -> str | None:
     if not math.isfinite(number):
         return "not finite"
     if column.kind == "flag":
-        return None if number in (0, 1) else "neither 0 nor 1"
+        return None if number in (0, 1) else "neither 0 nor 1; write one of them"
     if column.kind == "number":
         return None if number > 0 else "not positive"
     fits = number == int(number) and number >= column.least

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aiinfra.measure.simt import Report, Site
+from aiinfra.measure.simt import AbsentLane, Report, Site
 from aiinfra.measure.simt.cuda_calls import cuda_name
 from aiinfra.measure.simt.source import Source
 
@@ -71,6 +71,9 @@ def findings(report: Report, shapes: dict[str, Any]) -> Iterator[tuple[int, str]
         gone = f", {bar.exited} have returned before it" if bar.exited else ""
         missing = f"only {bar.arrived} of {bar.expected} threads of block {bar.block} reach it"
         yield bar.line, f"a barrier must be reached by the whole block, and {missing}{gone}."
+    for absent in report.absent_lanes:
+        who, count = thread(absent.block, absent.thread), more(report, "absent_lanes", "such calls")
+        yield absent.line, f"{who} calls {absent.call}{told_of_absent(absent)}.{count}"
     for unset in report.uninitialised:
         who, cell = thread(unset.block, unset.thread), f"{unset.array}, element {unset.index},"
         count = more(report, "uninitialised", "such reads")
@@ -82,6 +85,18 @@ def findings(report: Report, shapes: dict[str, Any]) -> Iterator[tuple[int, str]
         what = f"{thread(race.block, race.thread)} {does} {race.array}, element {race.index}, which"
         count = more(report, "races", "races")
         yield race.line, f"{what} {other}, and nothing says who comes first: a race.{count}"
+
+
+def told_of_absent(absent: AbsentLane) -> str:
+    """Say why a call of a warp does not work, as the rest of a sentence."""
+    if absent.why == "unnamed":
+        return " with a mask that leaves out the thread itself"
+    if absent.why == "read":
+        return f" and reads lane {absent.lane} of its warp, which takes no part"
+    return (
+        f" and its mask names lane {absent.lane} of the warp, which takes another way: every lane "
+        "that the mask names must reach the call, or a GPU waits for ever or makes up the result"
+    )
 
 
 def size_of(name: str, shape: tuple[int, ...]) -> str:

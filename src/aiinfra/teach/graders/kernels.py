@@ -16,6 +16,7 @@ import numpy as np
 from aiinfra.measure.simt import KernelError, Report, Site, launch
 from aiinfra.measure.simt.source import Source, read_source
 from aiinfra.teach.graders.helpers import arrays_match, failed, how_far, limited, passed
+from aiinfra.teach.graders.kernel_shares import busiest_block, told_of_idle_threads
 from aiinfra.teach.graders.kernel_words import (
     extent,
     findings,
@@ -27,7 +28,7 @@ from aiinfra.teach.graders.kernel_words import (
 from aiinfra.teach.verdict import Verdict
 
 SECTOR = 32  # bytes
-MOST_STEPS = 50_000  # statements of a launch: a right kernel needs a few hundred
+MOST_STEPS = 100_000  # statements of a launch: right kernels of one warp need some 40,000
 RIGHT = "The numbers are right, the traffic is not yet."
 
 
@@ -100,6 +101,8 @@ def tried(source: Source, kernel: Any, case: Case) -> tuple[str, Report]:
         line, told = changed_inputs(names, arguments, case)
     if not told:
         line, told = wrong_numbers(names[-1], arguments[-1], case, report)
+    if not told:
+        line, told = 0, told_of_idle_threads(report)
     return f"{case.told()} {told}{typed(source, line)}" if told else "", report
 
 
@@ -159,8 +162,27 @@ def global_atomics(report: Report) -> int:
 
 
 def shared_passes(report: Report) -> int:
-    """Passes over shared memory: wavefronts of loads and stores, and turns of atomics."""
-    return report.shared_wavefronts + sum(s.turns for s in report.sites if s.space == "shared")
+    """Passes over shared memory: one a request, one more for each lane that waits.
+
+    Lanes wait for a bank, and at an atomic for the lanes at the same address. Elements of 8 bytes
+    need two passes a request; that is no waste and not counted.
+    """
+    return sum(map(site_passes, report.sites))
+
+
+def site_passes(site: Site) -> int:
+    """``shared_passes`` of one place in the source."""
+    turns = site.turns if site.action == "atomic" else site.requests
+    return (turns + site.conflicts) * (site.space == "shared")
+
+
+def shared_out(enough: int) -> Budget:
+    """A budget on what the busiest block loads: the blocks share the work."""
+    return Budget(
+        busiest_block, enough, int(1.5 * enough), "elements are loaded by one block",
+        "Does every block of the launch take its share?", 0.5,
+        lambda site: site.lanes * (site.space == "global" and site.action == "load"),
+    )  # fmt: skip
 
 
 def floats(rng: Any, *shape: int) -> Any:

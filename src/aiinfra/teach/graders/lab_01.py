@@ -21,7 +21,9 @@ from aiinfra.teach.graders.kernels import (
     kernel_task,
     many,
     sectors_of,
+    shared_out,
     shared_passes,
+    site_passes,
     traffic,
 )
 from aiinfra.teach.verdict import Verdict
@@ -35,12 +37,12 @@ NEIGHBOURS = "Do the 32 threads of a warp ask for elements that lie side by side
 def relu(kernel: Any, rng: Any) -> Verdict:
     """``relu(x, out)``: out = max(x, 0), a thread for each element and some to spare."""
     cases = []
-    large = int(rng.integers(2000, 3000))
+    large = int(rng.integers(70_000, 80_000))  # more than any number that a kernel might hold
     for n, threads, spare in [*zip(SIZES, (32, 32, 64, 128, 32), (0, 0, 1, 2, 0), strict=True),
                               (large, 100, 0), (large, 128, 0)]:  # fmt: skip
-        x = floats(rng, n)
+        x = floats(rng, n) * rng.choice(np.array([1, 1e-12, 1e12], np.float32), n)
         grid = blocks_for(n, threads) + spare
-        cases.append(Case(many(n), grid, threads, (x, blank(n)), np.maximum(x, 0)))
+        cases.append(Case(many(n), grid, threads, (x, blank(n)), np.maximum(x, 0), 1e-6, 0))
     budgets = [traffic(2 * sectors_of(large), 2.5, NEIGHBOURS)]
     praise = "Right on every size."
     return graded(kernel, cases, budgets, praise)
@@ -51,12 +53,13 @@ def saxpy(kernel: Any, rng: Any) -> Verdict:
     """``saxpy(a, x, y)``: y = a x + y in place, with far fewer threads than elements."""
     cases = []
     large = int(rng.integers(2000, 3000))
-    launches = [(1, 32), (1, 32), (2, 32), (5, 64), (1, 32), (1, 1), (3, 96)]
-    for n, (grid, threads) in zip([*SIZES, 97, large], launches, strict=True):
+    turns = int(rng.integers(2000, 2500))  # of one thread alone, for loops of a fixed length
+    launches = [(1, 32), (1, 32), (2, 32), (5, 64), (1, 32), (1, 1), (1, 1), (3, 96)]
+    for n, (grid, threads) in zip([*SIZES, 97, turns, large], launches, strict=True):
         a, x, y = np.float32(rng.uniform(1.5, 3)), floats(rng, n), floats(rng, n)
         cases.append(Case(many(n), grid, threads, (a, x, y), a * x + y))
     why = "Which element does the next thread of the warp take in the same turn of the loop?"
-    budgets = [traffic(3 * sectors_of(large), 2, why)]
+    budgets = [traffic(3 * sectors_of(large), 2, why), shared_out(2 * -(-large // 3))]
     praise = "Right for any number of threads."
     return graded(kernel, cases, budgets, praise)
 
@@ -77,7 +80,9 @@ def transpose(kernel: Any, rng: Any) -> Verdict:
         "extra passes over the banks of shared memory",
         "Which bank does each lane of a warp ask for?", 0.75, lambda site: site.conflicts,
     )  # fmt: skip
-    budgets = [traffic(2 * sectors_of(large[0] * large[1]), 1.5, why), banks]
+    elements = large[0] * large[1]
+    # 1.25, because the best that goes without shared memory moves 1.5 times what is needed.
+    budgets = [traffic(2 * sectors_of(elements), 1.25, why), banks, shared_out(TILE * TILE)]
     praise = "Both sides move whole sectors, and no lane waits for another's bank."
     return graded(kernel, cases, budgets, praise)
 
@@ -97,15 +102,16 @@ def reduce(kernel: Any, rng: Any) -> Verdict:
         cases.append(Case(many(n), grid, REDUCE_THREADS, arguments, sums, 1e-4, 1e-3))
     grid = large // REDUCE_THREADS
     atomics = Budget(
-        global_atomics, grid, grid, "atomic additions to global memory",
+        global_atomics, grid, 4 * grid, "atomic additions to global memory",
         "Threads of one block can meet in shared memory.", 0.5, lambda site: site.turns,
     )  # fmt: skip
     passes = Budget(
-        shared_passes, 29 * grid, 50 * grid, "passes over shared memory",
+        shared_passes, 29 * grid, 36 * grid, "passes over shared memory",
         "How many warps have work in each step, and do the lanes of one meet in a bank?",
-        0.75, lambda site: (site.wavefronts + site.turns) * (site.space == "shared"),
+        0.75, site_passes,
     )  # fmt: skip
-    budgets = [traffic(sectors_of(large) + grid, 1.5, NEIGHBOURS), atomics, passes]
+    sectors = traffic(sectors_of(large) + grid, 1.5, NEIGHBOURS)
+    budgets = [sectors, atomics, passes, shared_out(REDUCE_THREADS)]
     praise = "Right on every size, and most warps go home early."
     return graded(kernel, cases, budgets, praise)
 
@@ -115,8 +121,9 @@ def histogram(kernel: Any, rng: Any) -> Verdict:
     """``histogram(x, bins)``: add the counts of 0 to 63 to bins, by few blocks in a grid stride."""
     cases = []
     large = int(rng.integers(5000, 7000))
-    launches = [(2, 128), (1, 64), (1, 128), (3, 64), (1, 128), (4, 128)]
-    for n, (grid, threads) in zip([*SIZES, large], launches, strict=True):
+    turns = 64 * int(rng.integers(110, 120))  # of one small block, for loops of a fixed length
+    launches = [(2, 128), (1, 64), (1, 128), (3, 64), (1, 128), (1, 64), (4, 128)]
+    for n, (grid, threads) in zip([*SIZES, turns, large], launches, strict=True):
         common = rng.integers(0, BINS)
         x = np.where(rng.random(n) < 0.3, common, rng.integers(0, BINS, n)).astype(np.int32)
         bins = rng.integers(0, 1000, BINS).astype(np.int32)
@@ -127,7 +134,7 @@ def histogram(kernel: Any, rng: Any) -> Verdict:
         "A block can count on its own first, and hand in its counts once.", 0.5,
         lambda site: site.turns * (site.space == "global"),
     )  # fmt: skip
-    budgets = [atomics, traffic(sectors_of(large), 1.5, NEIGHBOURS)]
+    budgets = [atomics, traffic(sectors_of(large), 1.5, NEIGHBOURS), shared_out(-(-large // 4))]
     praise = "Right, and the queues stay on the chip."
     return graded(kernel, cases, budgets, praise)
 
@@ -137,7 +144,17 @@ def matmul(kernel: Any, rng: Any) -> Verdict:
     """``matmul(a, b, c)``: c = a @ b by blocks of 16 x 16 threads, tile by tile."""
     cases = []
     large = tuple(16 * int(k) for k in rng.permutation([4, 5, 6]))
-    shapes = [(31, 33, 17), (33, 1, 31), (1, 1, 1), (16, 50, 40), (5, 0, 3), (0, 5, 7), large]
+    long = int(rng.integers(400, 500))  # many steps along k, for loops of a fixed length
+    shapes = [
+        (31, 33, 17),
+        (33, 1, 31),
+        (1, 1, 1),
+        (16, 50, 40),
+        (5, 0, 3),
+        (0, 5, 7),
+        (20, long, 18),
+        large,
+    ]
     for m, k, n in shapes:
         a, b = floats(rng, m, k), floats(rng, k, n)
         grid = (blocks_for(n, MATMUL_TILE), blocks_for(m, MATMUL_TILE))
