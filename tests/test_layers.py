@@ -23,8 +23,18 @@ ALLOWED = {
     "doctor": {"units", "results", "facts", "measure"},
     "planner": {"units", "results", "facts", "model"},
     "bench": {"units", "results", "facts", "measure", "model", "show", "teach", "doctor"},
-    "cli": {"units", "results", "facts", "measure", "model", "show", "teach", "doctor", "bench",
-            "planner"},
+    "cli": {
+        "units",
+        "results",
+        "facts",
+        "measure",
+        "model",
+        "show",
+        "teach",
+        "doctor",
+        "bench",
+        "planner",
+    },
 }
 ROOMS = ("facts", "measure", "model", "show", "teach")
 HEAVY = ("torch", "cupy", "matplotlib", "ipywidgets", "numba")
