@@ -623,6 +623,53 @@ def reduce_by_four_threads(x, out):
         out[cuda.blockIdx.x] = part[0] + part[1] + part[2] + part[3]
 
 
+def reduce_by_eight_threads(x, out):
+    part = cuda.shared.array(THREADS, float32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    part[t] = x[i] if i < x.size else 0
+    cuda.syncthreads()
+    if t < 8:
+        total = float32(0)
+        for k in range(16):
+            total += part[t + 8 * k]
+        part[t] = total
+    cuda.syncthreads()
+    if t == 0:
+        total = float32(0)
+        for k in range(8):
+            total += part[k]
+        out[cuda.blockIdx.x] = total
+
+
+def reduce_by_a_shuffle_for_each_lane(x, out):
+    sums = cuda.shared.array(4, float32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    value, total = x[i] if i < x.size else float32(0), float32(0)
+    for lane in range(32):
+        total += cuda.shfl_sync(FULL, value, lane)
+    if t % 32 == 0:
+        sums[t // 32] = total
+    cuda.syncthreads()
+    if t == 0:
+        out[cuda.blockIdx.x] = sums[0] + sums[1] + sums[2] + sums[3]
+
+
+def reduce_in_fours(x, out):
+    n = 128
+    part = cuda.shared.array(n, float32)
+    t, i = cuda.threadIdx.x, cuda.grid(1)
+    part[t] = x[i] if i < x.size else float32(0)
+    quarter = n // 4
+    while quarter > 0:
+        cuda.syncthreads()
+        if t < quarter:
+            part[t] += part[t + quarter] + part[t + 2 * quarter] + part[t + 3 * quarter]
+        quarter //= 4
+    cuda.syncthreads()
+    if t == 0:
+        out[cuda.blockIdx.x] = part[0] + part[1]
+
+
 def reduce_by_product(x, out):
     i = cuda.grid(1)
     value = x[i] if i < x.size else 0.0
@@ -1043,6 +1090,7 @@ RIGHT = {
         reduce_by_one_atomic_a_warp,
         reduce_by_a_global_atomic_a_warp,
         reduce_in_double_precision,
+        reduce_in_fours,
         reduce_unrolled,
     ],
     "histogram": [histogram_of_many_bins_a_thread, histogram_with_a_guarded_step],
@@ -1102,6 +1150,8 @@ WRONG = {
     ],
     "reduce": [
         (reduce_by_four_threads, "passes over shared memory where", 0.75),
+        (reduce_by_eight_threads, "24 numbers are taken in by one thread.*where 15 are", 0.75),
+        (reduce_by_a_shuffle_for_each_lane, "calls of shfl_sync: [0-9,]+ requests", 0.75),
         (reduce_by_product, "matmul is not supported", 0),
         (reduce_by_shuffles_in_a_branch, "mask names lane .* takes another way", 0),
         (reduce_by_shuffles_of_nobody, "mask that leaves out the thread itself", 0),

@@ -219,8 +219,9 @@ check("lab_01.transpose", transpose)
 # threads are all idle costs nothing, a warp with one busy thread costs as much as a full one.
 
 # %% [markdown]
-# Budget for each block: 36 passes over shared memory, where a tree needs 29; 4 atomic additions to
-# global memory, one a warp, though none is needed; 1.5 times the sectors that hold `x` and `out`.
+# Budget for each block: 36 passes over shared memory, where a tree needs 29; 20 numbers that one
+# thread reads on the chip, where a tree needs 15; 4 atomic additions to global memory; 1.5 times the
+# sectors that hold `x` and `out`.
 #
 # <details><summary>Hint 1</summary>Put one number of each thread into shared memory, 0 where
 # there is none. In the first step half of the threads add the number of a partner to their

@@ -40,13 +40,15 @@ def words_of(request: Request) -> list[Word]:
     """Lay a request on banks and passes, as ``wavefronts`` of the report counts them.
 
     A pass takes one word from each bank. Elements of 8 bytes are served half a warp at a time,
-    of 16 bytes a quarter. Source: CUDA C++ Programming Guide, "Shared Memory".
+    of 16 bytes a quarter; twice that in a load where neighbours read the same. Source: CUDA C++
+    Programming Guide, "Shared Memory", and the interpreter's ``counters``.
     """
     width = max(BANK_BYTES, request.itemsize)
     group = BANKS * BANK_BYTES // width
+    part = 2 * group if width > BANK_BYTES and _in_pairs(request) else group
     served: dict[tuple[int, int], list[int]] = {}
     for lane, address in zip(request.lanes, request.addresses, strict=True):
-        served.setdefault((lane // group, address // width), []).append(lane)
+        served.setdefault((lane // part, address // width), []).append(lane)
     found: list[Word] = []
     first = last = -1
     heights: dict[int, int] = {}
@@ -60,6 +62,13 @@ def words_of(request: Request) -> list[Word]:
         banks = BANKS // group
         found.append(Word(unit * banks, banks, turn, tuple(lanes)))
     return found
+
+
+def _in_pairs(request: Request) -> bool:
+    """Whether a load's lanes n and n ^ 1 all read one address, or all n and n ^ 2."""
+    asked = dict(zip(request.lanes, request.addresses, strict=True))
+    pairs = [{asked.get(lane ^ far, at) == at for lane, at in asked.items()} for far in (1, 2)]
+    return request.action == "load" and {True} in pairs
 
 
 @house_style

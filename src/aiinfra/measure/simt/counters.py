@@ -41,23 +41,43 @@ def sectors_and_addresses(rows: Array) -> tuple[Array, Array]:
     return sectors, np.count_nonzero(_firsts(ordered), axis=1)
 
 
-def wavefronts(rows: Array, itemsize: int) -> tuple[Array, Array]:
+def wavefronts(rows: Array, itemsize: int, load: bool = True) -> tuple[Array, Array]:
     """Wavefronts that each warp's shared request takes, and the least its width allows.
 
     A wavefront reads one 4-byte word from each of 32 banks; lanes that read the same word share
     it (broadcast), so a request takes as many wavefronts as the busiest bank has distinct words.
     Elements of 8 bytes are served half a warp at a time and of 16 bytes a quarter: these parts
-    are requests of their own, and their first wavefront is no conflict. Elements below 4 bytes
-    share a word. Source: see the module.
+    are requests of their own, and their first wavefront is no conflict. Parts are twice as large
+    in a load where all lanes n and n ^ 1, or all n and n ^ 2, read the same address. Elements
+    below 4 bytes share a word. Source: see the module; for the pairs an answer of NVIDIA's on
+    compute capability 7.x ("Unexpected shared memory bank conflict",
+    https://forums.developer.nvidia.com/t/77228, read 2026-11-24), later ones unchecked.
     """
     width = max(BANK_BYTES, itemsize)
     group = BANKS * BANK_BYTES // width
-    units = np.sort((rows // width).reshape(-1, group), axis=1)
+    fronts, least = _passes(rows // width, group, group)
+    if load and width > BANK_BYTES and (paired := _in_pairs(rows)).any():
+        fronts[paired], least[paired] = _passes(rows[paired] // width, 2 * group, group)
+    return fronts, least
+
+
+def _passes(units: Array, part: int, banks: int) -> tuple[Array, Array]:
+    """Wavefronts of each row, served ``part`` lanes at a time, and in how many parts."""
+    units = np.sort(units.reshape(-1, part), axis=1)
     new = _firsts(units)
-    keys = np.arange(len(units))[:, None] * group + units % group
-    words = np.bincount(keys[new], minlength=units.size).reshape(-1, group)
-    busiest = words.max(axis=1).reshape(len(rows), -1)
+    keys = np.arange(len(units))[:, None] * banks + units % banks
+    words = np.bincount(keys[new], minlength=len(units) * banks).reshape(-1, banks)
+    busiest = words.max(axis=1).reshape(-1, WARP // part)
     return busiest.sum(axis=1), np.count_nonzero(busiest, axis=1)
+
+
+def _in_pairs(rows: Array) -> Array:
+    """Rows in which every lane's neighbour at distance 1, or at 2, has its address or is idle."""
+    lanes, found = np.arange(WARP), np.zeros(len(rows), bool)
+    for distance in (1, 2):
+        other = rows[:, lanes ^ distance]
+        found |= ((rows == other) | (rows < 0) | (other < 0)).all(axis=1)
+    return found
 
 
 def contention(rows: Array) -> Array:

@@ -1,9 +1,8 @@
-"""What ``numba.cuda`` offers inside a kernel: names, thread indices, arrays, barriers, fences."""
+"""What ``numba.cuda`` offers inside a kernel: names, thread indices, barriers, fences."""
 
 from __future__ import annotations
 
 import ast
-import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -12,19 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from aiinfra.measure.simt.arrays import DIMENSIONS, array_like, local_array, shared_array
 from aiinfra.measure.simt.cuda_atomics import ATOMICS
 from aiinfra.measure.simt.cuda_warps import WARP_CALLS, WARP_VALUES, taking_part
 from aiinfra.measure.simt.findings import DivergentBarrier, place
-from aiinfra.measure.simt.memory import ALIGNMENT, Memory, View, global_view, poison, row_major
-from aiinfra.measure.simt.values import data_type
 
 if TYPE_CHECKING:
     from aiinfra.measure.simt.frame import Frame
 
-SHARED_LIMIT = (
-    48 * 1024
-)  # bytes of static shared memory a block may have (CUDA C++ Programming Guide, table of limits)
-DIMENSIONS = ("threadIdx", "blockIdx", "blockDim", "gridDim")
 SPACES = ("", "shared", "local", "const", "atomic", *DIMENSIONS)
 
 
@@ -105,74 +99,6 @@ def gridsize(frame: Frame, node: ast.AST, ndim: Any) -> Any:
     sizes = tuple(np.int64(g * b) for g, b in zip(chunk.grid, chunk.block, strict=True))
     sizes = sizes[: _axes(frame, node, ndim)]
     return sizes[0] if len(sizes) == 1 else sizes
-
-
-def _shape(frame: Frame, node: ast.AST, shape: Any, dtype: Any) -> tuple[Any, np.dtype[Any]]:
-    kind = data_type(dtype)
-    sizes = shape if isinstance(shape, tuple) else (shape,)
-    if kind is None:
-        raise frame.error(node, f"{dtype!r} is no number type; use float32 or another of numba")
-    if any(np.ndim(size) or np.asarray(size).dtype.kind not in "iu" for size in sizes):
-        raise frame.error(node, "the shape of an array in a kernel is constant integers")
-    return tuple(int(size) for size in sizes), kind
-
-
-def shared_array(frame: Frame, node: ast.AST, shape: Any, dtype: Any, **_: Any) -> View:
-    """Memory of a block; shape 0 is the dynamic part, whose size the launch gives."""
-    sizes, kind = _shape(frame, node, shape, dtype)
-    state, dynamic = frame.state, sizes == (0,)
-    key: Any = ("dynamic", kind) if dynamic else _declared(frame, node)
-    if dynamic:
-        sizes = (state.dynamic_bytes // kind.itemsize,)
-    if key not in state.arrays:
-        cells = math.prod(sizes)
-        base = 0 if dynamic else -(-state.shared_bytes // ALIGNMENT) * ALIGNMENT
-        state.shared_bytes = state.shared_bytes if dynamic else base + cells * kind.itemsize
-        if (taken := state.shared_bytes + state.dynamic_bytes) > SHARED_LIMIT:
-            raise frame.error(node, f"shared arrays take {taken} B, at most 49152 fit")
-        data = _dynamic(frame, kind) if dynamic else poison(cells * state.chunk.count, kind)
-        stride = len(data) // state.chunk.count
-        state.arrays[key] = Memory("", "shared", data, stride, base)
-    shape = tuple(np.int64(size) for size in sizes)
-    return View(state.arrays[key], np.int64(0), shape, row_major(sizes))
-
-
-def _declared(frame: Frame, node: ast.AST) -> tuple[Any, ...]:
-    """Where an array is declared: each call of a device function gets the same one."""
-    place = (getattr(node, "lineno", 0), getattr(node, "col_offset", 0))
-    return (frame.source.function.__code__, *place)
-
-
-def _dynamic(frame: Frame, kind: np.dtype[Any]) -> Any:
-    """The dynamic shared memory, as elements of one type."""
-    state = frame.state
-    stretch = -(-state.dynamic_bytes // ALIGNMENT) * ALIGNMENT
-    if state.dynamic is None:
-        state.dynamic = poison(stretch * state.chunk.count, np.dtype(np.uint8))
-        if state.dynamic_bytes and kind.kind == "f":
-            state.dynamic.view(kind)[:] = np.nan
-    return state.dynamic.view(kind)
-
-
-def local_array(frame: Frame, node: ast.AST, shape: Any, dtype: Any, **_: Any) -> View:
-    """Memory of a thread."""
-    sizes, kind = _shape(frame, node, shape, dtype)
-    cells = int(np.prod(sizes))
-    key = (*_declared(frame, node), frame.depth)
-    if key not in frame.state.arrays:
-        data = poison(cells * frame.state.chunk.size, kind)
-        frame.state.arrays[key] = Memory("", "local", data, cells)
-    shape = tuple(np.int64(size) for size in sizes)
-    return View(frame.state.arrays[key], np.int64(0), shape, row_major(sizes))
-
-
-def array_like(frame: Frame, node: ast.AST, array: Any) -> View:
-    """An array of the host in constant memory."""
-    if isinstance(array, View):
-        return array
-    if not isinstance(array, np.ndarray):
-        raise frame.error(node, "const.array_like takes a global NumPy array")
-    return global_view("", array, "constant")[0]
 
 
 def syncthreads(frame: Frame, node: ast.AST) -> None:

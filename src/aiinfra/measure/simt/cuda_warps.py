@@ -10,6 +10,8 @@ import numpy as np
 
 from aiinfra.measure.simt.findings import AbsentLane
 from aiinfra.measure.simt.layout import WARP, Array
+from aiinfra.measure.simt.memory import Memory
+from aiinfra.measure.simt.values import signed
 
 if TYPE_CHECKING:
     from aiinfra.measure.simt.frame import Frame
@@ -66,8 +68,14 @@ def _shuffle(name: str, source_of: Callable[[Array, Any], Any]) -> Callable[...,
     def call(frame: Frame, node: ast.AST, mask: Any, value: Any, other: Any) -> Any:
         takes_part = taking_part(frame, node, name, mask)
         chunk = frame.state.chunk
-        source = np.broadcast_to(source_of(lane_ids(frame), other), chunk.size)
+        source = np.broadcast_to(source_of(lane_ids(frame), signed(other)), chunk.size)
         inside = (source >= 0) & (source < WARP)
+        item = int(np.asarray(value).dtype.itemsize)
+        registers = Memory(name, "register", np.empty(0, f"V{item}"), WARP)
+        executing = frame.lanes.index
+        frame.state.tally.access(
+            registers, chunk, "shuffle", node, executing, np.where(inside, source, 0)[executing]
+        )
         slots = chunk.slot - chunk.slot % WARP + np.where(inside, source, 0)
         lanes = chunk.lane_of_slot[slots]
         there = inside & (lanes >= 0) & frame.lanes.bits[lanes]
@@ -76,6 +84,11 @@ def _shuffle(name: str, source_of: Callable[[Array, Any], Any]) -> Callable[...,
         return np.broadcast_to(value, chunk.size)[np.where(there, lanes, own)]
 
     return call
+
+
+def _int32(bits: Array) -> Array:
+    """32 bits as numba-cuda types them (``intrinsics.py``, ``cudadecl.py`` of 0.30.4): signed."""
+    return bits.astype(np.int32).astype(np.int64)
 
 
 def _ballot(frame: Frame, node: ast.AST, call: str, mask: Any, predicate: Any) -> tuple[Any, Any]:
@@ -87,8 +100,8 @@ def _ballot(frame: Frame, node: ast.AST, call: str, mask: Any, predicate: Any) -
 
 
 def ballot_sync(frame: Frame, node: ast.AST, mask: Any, predicate: Any) -> Any:
-    """One bit for each lane of the warp that says yes."""
-    return _ballot(frame, node, "ballot_sync", mask, predicate)[0]
+    """One bit for each lane of the warp that says yes, as int32: -1 where all 32 do."""
+    return _int32(_ballot(frame, node, "ballot_sync", mask, predicate)[0])
 
 
 def any_sync(frame: Frame, node: ast.AST, mask: Any, predicate: Any) -> Any:
@@ -109,7 +122,7 @@ def eq_sync(frame: Frame, node: ast.AST, mask: Any, predicate: Any) -> Any:
 
 
 def match_any_sync(frame: Frame, node: ast.AST, mask: Any, value: Any) -> Any:
-    """One bit for each lane of the warp that has the same value."""
+    """One bit for each lane of the warp that has the same value, as int32."""
     chunk, votes = frame.state.chunk, taking_part(frame, node, "match_any_sync", mask)
     values = np.broadcast_to(np.asarray(value), chunk.size)
     places = chunk.count * chunk.span
@@ -117,20 +130,21 @@ def match_any_sync(frame: Frame, node: ast.AST, mask: Any, value: Any) -> Any:
     rows[chunk.slot], there[chunk.slot] = values, votes
     table = rows.reshape(-1, WARP)
     same = (table[:, :, None] == table[:, None, :]) & there.reshape(-1, 1, WARP)
-    return (same @ (np.int64(1) << np.arange(WARP))).reshape(-1)[chunk.slot]
+    return _int32((same @ (np.int64(1) << np.arange(WARP))).reshape(-1)[chunk.slot])
 
 
 def activemask(frame: Frame, node: ast.AST) -> Any:
-    """One bit for each lane of the warp that is here."""
-    return _bits(frame, frame.lanes.bits)[frame.state.chunk.slot // WARP]
+    """One bit for each lane of the warp that is here, unsigned."""
+    bits = _bits(frame, frame.lanes.bits)[frame.state.chunk.slot // WARP]
+    return bits.astype(np.uint64)
 
 
 def popc(frame: Frame, node: ast.AST, value: Any) -> Any:
-    """Number of bits set; a negative number of 32 bits counts as such."""
-    value = np.asarray(value).astype(np.int64)
-    narrow = (value < 0) & (value >= -(2**31))
-    bits = np.where(narrow, value & 0xFFFFFFFF, value).astype(np.uint64)
-    return np.bitwise_count(bits).astype(np.int64)[()]
+    """Number of bits set; a negative number that fits into 32 bits counts as one of them."""
+    value = np.asarray(value)
+    if value.dtype.kind != "u":
+        value = np.where((value < 0) & (value >= -(2**31)), value & 0xFFFFFFFF, value)
+    return np.bitwise_count(value.astype(np.uint64)).astype(np.int64)[()]
 
 
 def ffs(frame: Frame, node: ast.AST, value: Any) -> Any:
@@ -152,7 +166,7 @@ WARP_CALLS: dict[str, Callable[..., Any]] = {
     "all_sync": all_sync,
     "eq_sync": eq_sync,
     "activemask": activemask,
-    "lanemask_lt": lambda frame, node: (np.int64(1) << lane_ids(frame)) - 1,
+    "lanemask_lt": lambda frame, node: ((np.int64(1) << lane_ids(frame)) - 1).astype(np.uint64),
     "popc": popc,
     "ffs": ffs,
     "fma": lambda frame, node, a, b, c: a * b + c,

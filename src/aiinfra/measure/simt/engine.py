@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from aiinfra.measure.simt.errors import KernelError
+from aiinfra.measure.simt.errors import KernelError, unsupported
 from aiinfra.measure.simt.frame import State
-from aiinfra.measure.simt.layout import Array, Chunk, Dim
-from aiinfra.measure.simt.memory import View, global_view
+from aiinfra.measure.simt.layout import Chunk, Dim
+from aiinfra.measure.simt.memory import global_views
 from aiinfra.measure.simt.report import Branch, Report, Site
 from aiinfra.measure.simt.source import Source, read_source
 from aiinfra.measure.simt.statements import Statements
@@ -35,24 +36,25 @@ def launch(
 ) -> Report:
     """Run ``kernel[grid, block](*arguments)`` on the CPU and count what it does to memory.
 
-    Arrays are changed in place. Threads run in lockstep, statement by statement; lanes that
-    disagree at a branch take both ways in turn and meet behind it. A request is one instruction
-    of one warp. ``shared_bytes`` is the size of ``shared.array(0, dtype)``; ``max_steps`` stops a
-    kernel that never ends. Raises KernelError (UnsupportedError, SourceMissingError,
-    StepLimitError), naming the construct and the line. Known error: caches, coalescing across
-    instructions and compiler optimisations (a load kept in a register) are not modelled; counts
-    are of the source as written.
+    Arrays are changed in place, views too, and may overlap; a view lies in its base array as it
+    would on a GPU, so that ``x[1:]`` begins inside a sector. Threads run in lockstep, statement by
+    statement; lanes that disagree at a branch take both ways in turn and meet behind it. A request
+    is one instruction of one warp. ``shared_bytes`` is the size of ``shared.array(0, dtype)``;
+    ``max_steps`` stops a kernel that never ends. Raises KernelError (UnsupportedError,
+    SourceMissingError, StepLimitError), naming the construct and the line. Known error: caches,
+    coalescing across instructions and compiler optimisations (a load kept in a register) are not
+    modelled; counts are of the source as written. Integers of 8 and 16 bits compute with float32
+    as float64.
     """
     source = read_source(kernel)
     grid3, rank_grid = _dim("grid", grid, MOST_GRID)
     block3, rank_block = _dim("block", block, MOST_BLOCK)
-    values, copies = _arguments(source, arguments)
+    values = _arguments(source, arguments)
+    _refuse_results(source)
     tally = Tally(rank_grid, rank_block)
     with np.errstate(all="ignore"):
         for chunk in _chunks(source.name, grid3, block3):
             _run(source, chunk, tally, values, shared_bytes, max_steps)
-    for original, held in copies:
-        original[...] = held
     return _report(tally, grid, block)
 
 
@@ -88,33 +90,33 @@ def _dim(what: str, value: Any, most: Dim) -> tuple[Dim, int]:
     return (full[0], full[1], full[2]), len(extents)
 
 
-def _arguments(
-    source: Source, arguments: tuple[Any, ...]
-) -> tuple[dict[str, Any], list[tuple[Array, Array]]]:
-    """Values of the parameters, and arrays to copy back; one array passed twice is one memory."""
-    names = [argument.arg for argument in source.tree.args.args]
+def _arguments(source: Source, arguments: tuple[Any, ...]) -> dict[str, Any]:
+    """Values of the parameters; arrays that share memory share it in the kernel too."""
+    parameters = source.tree.args
+    names = [argument.arg for argument in (*parameters.posonlyargs, *parameters.args)]
     if len(names) != len(arguments):
-        defaults = "; numba fills in no default at a launch" if source.tree.args.defaults else ""
+        defaults = "; numba fills in no default at a launch" if parameters.defaults else ""
         raise KernelError(
             f"{source.name} takes {len(names)} arguments ({', '.join(names)}), "
             f"{len(arguments)} given{defaults}"
         )
-    values: dict[str, Any] = {}
-    seen: dict[int, View] = {}
-    copies = []
-    for name, argument in zip(names, arguments, strict=True):
-        if isinstance(argument, np.ndarray):
-            if id(argument) not in seen:
-                seen[id(argument)], held = global_view(name, argument)
-                if held is not argument:
-                    copies.append((argument, held))
-            values[name] = seen[id(argument)]
-        elif isinstance(argument, bool | int | float | complex | np.generic | tuple):
-            values[name] = literal(argument)
-        else:
-            kind = type(argument).__name__
+    values = dict(zip(names, arguments, strict=True))
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    for name, value in values.items():
+        if not isinstance(value, np.ndarray | bool | int | float | complex | np.generic | tuple):
+            kind = type(value).__name__
             raise KernelError(f"{source.name}: {name} is a {kind}; pass NumPy arrays and numbers")
-    return values, copies
+    return {name: literal(value) for name, value in values.items()} | global_views(arrays)
+
+
+def _refuse_results(source: Source) -> None:
+    """Raise UnsupportedError for a kernel that returns a value; a call may return nothing."""
+    for node in ast.walk(source.tree):
+        value = node.value if isinstance(node, ast.Return) else None
+        nothing = isinstance(value, ast.Constant) and value.value is None
+        if value is not None and not nothing and not isinstance(value, ast.Call):
+            mend = "a kernel returns nothing and writes its results into an array"
+            raise unsupported(source.name, node, f"return {ast.unparse(value)}", mend)
 
 
 def _site(key: tuple[str, str, str, int, int], sums: dict[str, int]) -> Site:

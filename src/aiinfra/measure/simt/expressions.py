@@ -27,6 +27,7 @@ from aiinfra.measure.simt.values import (
     literal,
     math_function,
     number,
+    signed,
 )
 
 VIEW_ATTRIBUTES = ("shape", "size", "ndim", "dtype")
@@ -146,7 +147,8 @@ class Expressions(Frame):
     def Slice(self, node: ast.Slice) -> slice:  # noqa: N802
         if node.step is not None:
             raise unsupported(self.source.name, node, "a slice with a step")
-        lower, upper = (None if end is None else self.eval(end) for end in (node.lower, node.upper))
+        ends = (node.lower, node.upper)
+        lower, upper = (None if end is None else signed(self.eval(end)) for end in ends)
         return slice(lower, upper)
 
     def Subscript(self, node: ast.Subscript) -> Any:  # noqa: N802
@@ -174,7 +176,7 @@ class Expressions(Frame):
                     node,
                     f"an index of {owner.memory.name} is {kind}, not an integer; use // or int()",
                 )
-        return owner, tuple(number(key) for key in keys)
+        return owner, tuple(signed(number(key)) for key in keys)
 
     def Call(self, node: ast.Call) -> Any:  # noqa: N802
         function = self.eval(node.func)
@@ -206,8 +208,9 @@ class Expressions(Frame):
 
     def _device(self, node: ast.AST, function: Any, values: list[Any], named: Any) -> Any:
         """Call a device function in the same lanes."""
-        if not inspect.isfunction(getattr(function, "py_func", function)):
-            name = getattr(function, "__name__", repr(function))
+        plain = getattr(function, "py_func", function)
+        if not inspect.isfunction(plain) or str(plain.__module__).startswith("numba."):
+            name = getattr(plain, "__name__", repr(function))
             raise unsupported(self.source.name, node, f"the call of {name}")
         source = read_source(function)
         try:

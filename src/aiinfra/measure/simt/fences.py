@@ -42,9 +42,10 @@ class Fences:
         """These lanes change atomics; nothing to note before the first fence."""
         if not self.fenced or memory.space != "global":
             return
-        for thread, cell in zip(chunk.thread_id[lanes.index].tolist(), cells.tolist(), strict=True):
+        bytes_at = (cells * memory.itemsize).tolist()
+        for thread, byte in zip(chunk.thread_id[lanes.index].tolist(), bytes_at, strict=True):
             self.order += 1
-            block, place = thread // chunk.span, (id(memory), cell)
+            block, place = thread // chunk.span, (id(memory.traces), byte)
             self.met.setdefault(block, {})[place] = self.order
             if thread in self.fenced:
                 key = (*place, thread, self.fenced[thread])

@@ -34,7 +34,10 @@ class Uninitialised:
 
 @dataclass(frozen=True)
 class Race:
-    """Two threads at one address, one of them writing, with no barrier between."""
+    """Two threads at one address, one of them writing, with no barrier between.
+
+    ``index`` counts elements from the start of the array in memory.
+    """
 
     array: str
     index: int

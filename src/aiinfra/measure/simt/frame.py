@@ -10,7 +10,7 @@ import numpy as np
 
 from aiinfra.measure.simt.errors import KernelError, StepLimitError, at_line
 from aiinfra.measure.simt.layout import Array, Chunk, Lanes
-from aiinfra.measure.simt.memory import Memory, View, global_view
+from aiinfra.measure.simt.memory import Memory, Traces, View, global_views
 from aiinfra.measure.simt.source import Source
 from aiinfra.measure.simt.tally import Tally
 from aiinfra.measure.simt.touch import Touch
@@ -33,6 +33,7 @@ class State:
     arrays: dict[Any, Memory] = field(default_factory=dict)
     captured: dict[int, View] = field(default_factory=dict)
     dynamic: Array | None = None
+    traces: Traces | None = None
     exited: Array = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
@@ -121,7 +122,7 @@ class Frame:
     def constant(self, name: str, array: Array) -> View:
         """A read-only array in constant memory."""
         if id(array) not in self.state.captured:
-            self.state.captured[id(array)] = global_view(name, array.copy(), "constant")[0]
+            self.state.captured[id(array)] = global_views({name: array.copy()}, "constant")[name]
         return self.state.captured[id(array)]
 
     def result(self, node: ast.AST) -> Any:

@@ -35,10 +35,10 @@ def visit(
     memory: Memory, chunk: Chunk, cells: Array, lanes: Array, action: str, line: int, now: int
 ) -> list[Conflict]:
     """Enter an access into the memory's history; returns the conflicts with earlier accesses."""
-    if memory.history is None:
-        memory.history = History(len(memory.data))
+    history = memory.traces.history
+    assert history is not None
     threads = chunk.thread_id[lanes]
-    past = _Past(memory.history, chunk, cells, lanes, threads, memory.space == "shared")
+    past = _Past(history, chunk, cells, lanes, threads, memory.space == "shared")
     conflicts = past.with_writers(action)
     if action == "load":
         past.enter_read(line, now)

@@ -20,7 +20,11 @@ from aiinfra.measure.simt.table import Batch, rows
 
 @dataclass(frozen=True)
 class Site:
-    """What one place in the source did to one array, summed over the launch."""
+    """What one place in the source did to one array, summed over the launch.
+
+    ``space`` is global, shared, local, constant, or register: a shuffle, where lanes read one
+    another and ``array`` names the call.
+    """
 
     array: str
     space: str
@@ -55,9 +59,12 @@ class Branch:
 class Report:
     """Traffic and findings of a launch. Sums over sites; bytes in B, a sector is 32 B.
 
-    ``bytes_useful`` counts each address once per request; ``bytes_moved`` is sectors x 32 B.
-    Findings are kept up to a limit; ``found`` has their full numbers. ``accesses`` keeps the
-    first requests, ``accesses_dropped`` the rest.
+    ``bytes_useful`` counts each address once per request; ``bytes_moved`` is sectors x 32 B. Both,
+    and ``requests``, ``sectors``, ``efficiency``, count global loads and stores; atomics are apart
+    (``atomics``, and their sectors in ``sites``). Local arrays and constants cost nothing here: on
+    a GPU a local array that does not fit into registers moves bytes, and lanes that read different
+    constants wait for one another. Findings are kept up to a limit; ``found`` has their full
+    numbers. ``accesses`` keeps the first requests, ``accesses_dropped`` counts the rest.
     """
 
     grid: Place
@@ -105,7 +112,7 @@ class Report:
 
     @property
     def bytes_moved(self) -> int:
-        """Bytes that global requests move, in whole sectors."""
+        """Bytes that global loads and stores move, in whole sectors; atomics are not in it."""
         return 32 * self.sectors
 
     @property
@@ -155,7 +162,7 @@ class Report:
 
     @property
     def bank_conflicts(self) -> int:
-        """Shared wavefronts beyond the first of each request (8-byte elements: each half warp)."""
+        """Shared wavefronts beyond the first of each request, or of each part of a wide one."""
         return sum(s.conflicts for s in self._sites("shared", "load", "store", "atomic"))
 
     @property
@@ -175,8 +182,13 @@ class Report:
         return turns / self.atomic_requests if turns else 0.0
 
     @property
+    def shuffles(self) -> int:
+        """Shuffles by warps: instructions in which lanes read one another's registers."""
+        return sum(s.requests for s in self._sites("register", "shuffle"))
+
+    @property
     def branches(self) -> int:
-        """Conditions evaluated by warps (if, while, for)."""
+        """Conditions evaluated by warps: if, while, and for, whose last one ends the loop."""
         return sum(b.warps for b in self.branches_by_line)
 
     @property

@@ -110,6 +110,10 @@ def text_of(function: Any) -> str:
 
 
 def _refuse(tree: ast.FunctionDef, name: str) -> None:
+    stars = (tree.args.vararg, tree.args.kwarg, *tree.args.kwonlyargs)
+    if star := next((argument for argument in stars if argument), None):
+        what = f"the parameter {star.arg} behind a *"
+        raise unsupported(name, star, what, "name each parameter by its place")
     for node in ast.walk(tree):
         if node is not tree and isinstance(node, ast.FunctionDef):
             raise unsupported(name, node, "a function inside a kernel", "define it outside")

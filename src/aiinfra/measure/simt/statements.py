@@ -12,6 +12,7 @@ from aiinfra.measure.simt.expressions import Expressions, truth
 from aiinfra.measure.simt.frame import Loop
 from aiinfra.measure.simt.layout import Lanes, union
 from aiinfra.measure.simt.memory import View
+from aiinfra.measure.simt.values import signed
 
 
 class Statements(Expressions):
@@ -100,8 +101,6 @@ class Statements(Expressions):
                 "a store to a whole row or slice",
                 "store element by element",
             )
-        if view.memory.space == "constant":
-            raise self.error(node, f"{view.memory.name} is constant and cannot be written")
         if np.asarray(value).dtype.kind not in "biufc":
             raise self.error(node, f"{view.memory.name} holds numbers, not {value!r}")
         self.state.touch.store(view, keys, value, self.lanes, node)
@@ -158,7 +157,7 @@ class Statements(Expressions):
     def _values(self, node: ast.AST) -> Any:
         """(start, stop, step) of a range, or the list of a tuple's items."""
         if isinstance(node, ast.Call) and self.eval(node.func) is range and not node.keywords:
-            ends = [self.eval(item) for item in node.args]
+            ends = [signed(self.eval(item)) for item in node.args]
             if any(np.asarray(end).dtype.kind not in "iub" for end in ends):
                 raise self.error(node, "range needs integers; use // or int()")
             if len(ends) == 1:
@@ -184,6 +183,8 @@ class Statements(Expressions):
             self.state.tally.branch(node, self.state.chunk, live, live)
             self.put(node.target, np.int64(value) if isinstance(value, int) else value)
             live = self._round(node.body, live, loop)
+        if live is not None:  # the condition that ends the loop
+            self.state.tally.branch(node, self.state.chunk, live, None)
         return [live]
 
     def _varying(

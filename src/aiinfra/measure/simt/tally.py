@@ -62,7 +62,7 @@ class Tally:
         self, memory: Memory, chunk: Chunk, action: str, node: ast.AST, lanes: Array, offsets: Array
     ) -> None:
         """Count one instruction: ``offsets`` are element offsets of the lanes within the array."""
-        addresses = offsets * memory.itemsize + (memory.base if memory.space == "shared" else 0)
+        addresses = offsets * memory.itemsize + memory.base
         warps = chunk.count * chunk.warps_per_block
         rows = by_warp(chunk.slot[lanes], addresses, warps)
         present = np.flatnonzero((rows >= 0).any(axis=1))
@@ -74,7 +74,7 @@ class Tally:
         sums["requests"] += len(rows)
         sectors = fronts = np.zeros(len(rows), np.int64)
         if memory.space == "shared":
-            fronts, least = wavefronts(rows, memory.itemsize)
+            fronts, least = wavefronts(rows, memory.itemsize, action == "load")
             sums["wavefronts"] += int(fronts.sum())
             sums["conflicts"] += int((fronts - least).sum())
         if memory.space == "global":

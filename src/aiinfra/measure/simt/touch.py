@@ -14,13 +14,7 @@ from aiinfra.measure.simt.layout import Array, Chunk, Lanes
 from aiinfra.measure.simt.memory import Memory, View
 from aiinfra.measure.simt.races import Conflict, visit
 from aiinfra.measure.simt.tally import Tally
-
-
-def widen(values: Any) -> Any:
-    """Integers compute in 64 bits, as numba types them; everything else as it is."""
-    if values.dtype.kind in "iu" and values.dtype.itemsize < 8:
-        return values.astype(np.int64)
-    return values
+from aiinfra.measure.simt.values import widen
 
 
 class Touch:
@@ -79,32 +73,37 @@ class Touch:
         self.tally.access(memory, self.chunk, action, node, lanes.index, offsets)
         if memory.space not in ("global", "shared"):
             return
-        line = getattr(node, "lineno", 0)
+        line, index = getattr(node, "lineno", 0), lanes.index
+        if (parts := memory.traces.fit(memory.itemsize)) > 1:
+            cells = (cells[:, None] * parts + np.arange(parts)).reshape(-1)
+            index = np.repeat(index, parts)
         if memory.space == "shared" and action != "store":
             self._report_unwritten(memory, lanes, offsets, cells, line)
-        for conflict in visit(memory, self.chunk, cells, lanes.index, action, line, self.now):
-            self._report_race(memory, conflict, line)
+        for conflict in visit(memory, self.chunk, cells, index, action, line, self.now):
+            self._report_race(memory, conflict, line, parts)
 
     def _report_unwritten(
         self, memory: Memory, lanes: Lanes, offsets: Array, cells: Array, line: int
     ) -> None:
-        history = memory.history
-        new = np.ones(len(cells), bool) if history is None else history.writer[cells] < 0
-        for at in np.flatnonzero(new):
+        history = memory.traces.history
+        assert history is not None
+        new = (history.writer[cells] < 0).reshape(len(offsets), -1)
+        for at in np.flatnonzero(new.any(axis=1)):
             thread_id = self.chunk.thread_id[lanes.index[at]]
             where = self.tally.places(*self.chunk.name_of(thread_id))
             found = Uninitialised(memory.name, int(offsets[at]), *where, line)
             self.tally.find("uninitialised", found)
 
-    def _report_race(self, memory: Memory, conflict: Conflict, line: int) -> None:
+    def _report_race(self, memory: Memory, conflict: Conflict, line: int, parts: int) -> None:
         shared = memory.space == "shared"
         fences = self.tally.fences if self.tally.fences.released else None
-        for cell, thread, other, other_line, when in conflict.rows():
+        rows = {(cell // parts, *who): when for cell, *who, when in conflict.rows()}
+        for (cell, thread, other, other_line), when in rows.items():
             if fences and fences.order_known(self.chunk, other, when, thread):
                 continue
             mine = self.tally.places(*self.chunk.name_of(thread))
             its = self.tally.places(*self.chunk.name_of(other))
-            index = int(cell % memory.cells if shared else cell)
+            index = int(cell % memory.cells if shared else cell - memory.first)
             names = (memory.name, index, conflict.kind, *mine, line)
             self.tally.find("races", Race(*names, *its, int(other_line), memory.space))
 
@@ -129,6 +128,7 @@ class Touch:
         self, view: View, index: tuple[Any, ...], value: Any, lanes: Lanes, node: ast.AST
     ) -> None:
         """Write the lanes' values; out of bounds is dropped."""
+        _may_write(view)
         right, index = self.locate(view, index, lanes, node, "store")
         if right is None:
             return
@@ -145,6 +145,7 @@ class Touch:
         apply: Callable[[Array, Array, Lanes], Array],
     ) -> Any:
         """Let ``apply(data, cells, lanes)`` change the data; returns the old values by lane."""
+        _may_write(view)
         right, index = self.locate(view, index, lanes, node, "atomic")
         values = np.zeros(self.chunk.size, view.dtype)
         if right is not None:
@@ -153,6 +154,15 @@ class Touch:
             self.tally.fences.atomic(view.memory, self.chunk, right, cells)
             values[right.index] = apply(view.memory.data, cells, right)
         return widen(values)
+
+
+def _may_write(view: View) -> None:
+    """Raise TypeError, which gets its line above, for a store into what can only be read."""
+    memory = view.memory
+    if memory.space == "constant":
+        raise TypeError(f"{memory.name} is constant and cannot be written")
+    if not memory.writable:
+        raise TypeError(f"{memory.name} is read-only; pass {memory.name}.copy() to write into it")
 
 
 def spread(value: Any, size: int, lanes: Lanes) -> Array:

@@ -58,12 +58,30 @@ def number(value: Any) -> Any:
     return value
 
 
-def _alike(left: Any, right: Any) -> tuple[Any, Any]:
-    """Both as uint64 where one is and the other is a signed integer, whose bits stay."""
-    kinds = [np.asarray(value).dtype for value in (left, right)]
-    if np.uint64 in kinds and any(kind.kind == "i" for kind in kinds):
-        left, right = (np.asarray(value).astype(np.uint64)[()] for value in (left, right))
-    return left, right
+def widen(values: Any) -> Any:
+    """Integers in 64 bits of their own sign, in which numba computes; all else as it is."""
+    if values.dtype.kind in "iu" and values.dtype.itemsize < 8:
+        return values.astype(np.int64 if values.dtype.kind == "i" else np.uint64)
+    return values
+
+
+def signed(value: Any) -> Any:
+    """An unsigned integer as int64, whose bits stay; all else as it is."""
+    return value.astype(np.int64) if _kind(value) == "u" else value
+
+
+def _kind(value: Any) -> str:
+    return str(getattr(getattr(value, "dtype", None), "kind", ""))
+
+
+def alike(left: Any, right: Any) -> tuple[Any, Any]:
+    """Two numbers as numba joins them: int64 where one of two integers is signed.
+
+    NumPy makes float64 of uint64 and int64. Source: ``integer_binop_cases`` of numba's
+    ``typing/builtins.py``, seen in what numba-cuda 0.30.4 infers.
+    """
+    mixed = {_kind(left), _kind(right)} == {"i", "u"}
+    return (signed(left), signed(right)) if mixed else (left, right)
 
 
 def binary(operator: ast.AST, left: Any, right: Any) -> Any:
@@ -71,10 +89,11 @@ def binary(operator: ast.AST, left: Any, right: Any) -> Any:
     if isinstance(left, tuple) and isinstance(right, tuple) and isinstance(operator, ast.Add):
         return left + right
     if type(operator) in BITS:
-        return BITS[type(operator)](*_alike(left, right))
+        return BITS[type(operator)](*alike(left, right))
     left, right = number(left), number(right)
-    if isinstance(operator, ast.LShift | ast.RShift):
-        left, right = _alike(left, right)
+    if isinstance(operator, ast.LShift | ast.RShift):  # of the type of what is shifted
+        right = right.astype(left.dtype) if {_kind(left), _kind(right)} == {"i", "u"} else right
+    left, right = alike(left, right)
     if isinstance(operator, ast.Pow) and np.asarray(left).dtype.kind in "iu":
         negative = np.asarray(right).dtype.kind in "iu" and np.any(np.less(right, 0))
         left = np.asarray(left).astype(np.float64)[()] if negative else left
@@ -94,7 +113,7 @@ def choose(bits: Any, yes: Any, no: Any) -> Any:
         return View(yes.memory, choose(bits, yes.offset, no.offset), shape, yes.strides)
     if any(np.asarray(value).dtype.kind == "O" for value in (yes, no)):
         raise TypeError("a value has different types in threads of one warp")
-    return np.where(bits, yes, no)
+    return np.where(bits, *alike(yes, no))
 
 
 def data_type(kind: Any) -> np.dtype[Any] | None:
@@ -114,8 +133,7 @@ def data_type(kind: Any) -> np.dtype[Any] | None:
 
 def cast(value: Any, kind: np.dtype[Any]) -> Any:
     """The value as another type; narrow integers wrap and go on as 64 bits."""
-    cut = np.asarray(value).astype(kind)[()]
-    return cut.astype(np.int64) if kind.kind in "iu" and kind.itemsize < 8 else cut
+    return widen(np.asarray(value).astype(kind)[()])
 
 
 def math_function(function: Any) -> Callable[..., Any] | None:
@@ -144,7 +162,7 @@ def folded(ufunc: Callable[..., Any], *values: Any) -> Any:
         raise TypeError("min and max take two numbers or a tuple")
     result, *rest = values[0] if len(values) == 1 else values
     for value in rest:
-        result = ufunc(result, value)
+        result = ufunc(*alike(result, value))
     return result
 
 
@@ -161,7 +179,7 @@ BUILTINS: dict[Any, Callable[..., Any]] = {
     max: lambda *values: folded(np.maximum, *values),
     round: rounded,
     pow: lambda a, b: binary(ast.Pow(), a, b),
-    divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
+    divmod: lambda a, b: (binary(ast.FloorDiv(), a, b), binary(ast.Mod(), a, b)),
     len: lambda value: value.shape[0] if isinstance(value, View) else np.int64(len(value)),
     np.abs: np.abs,
     np.round: rounded,

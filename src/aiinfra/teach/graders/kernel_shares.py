@@ -1,4 +1,4 @@
-"""How the work of a launch is shared out: what each thread and each block does to global memory."""
+"""How the work of a launch is shared out: what each thread and each block does to memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ UNEVEN = 16  # a thread that does more than this times its even share leaves the
 FEW = 512  # accesses below which nobody can be said to do all the work
 
 
-def accesses_by_thread(report: Report, action: str = "") -> Any:
-    """Accesses to global memory of each thread, a row a block; one kind of them or all."""
+def accesses_by_thread(report: Report, action: str = "", space: str = "global") -> Any:
+    """Accesses to a memory of each thread, a row a block; one kind of them or all."""
     blocks, threads = _count(report.grid), _count(report.block)
     warps = -(-threads // LANES)
     counts = np.zeros((blocks * warps, LANES), np.int64)
     for batch in report.batches:
-        if batch.site[1] == "global" and action in ("", batch.site[2]):
+        if batch.site[1] == space and action in ("", batch.site[2]):
             first = batch.home[2] * batch.home[3]
             np.add.at(counts, first + batch.warps, batch.addresses >= 0)
     return counts.reshape(blocks, warps * LANES)[:, :threads]
@@ -45,6 +45,12 @@ def told_of_idle_threads(report: Report) -> str:
 def busiest_block(report: Report) -> int:
     """Elements that the busiest block loads from global memory."""
     return int(accesses_by_thread(report, "load").sum(axis=1).max())
+
+
+def longest_chain(report: Report) -> int:
+    """Numbers of others that the busiest thread takes in, one after the other, on the chip."""
+    taken = accesses_by_thread(report, "load", "shared")
+    return int((taken + accesses_by_thread(report, "shuffle", "register")).max())
 
 
 def _count(size: Any) -> int:

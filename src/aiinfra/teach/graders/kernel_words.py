@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from aiinfra.measure.simt import AbsentLane, Report, Site
+from aiinfra.measure.simt.arrays import is_fixed
 from aiinfra.measure.simt.cuda_calls import cuda_name
 from aiinfra.measure.simt.source import Source
 
@@ -50,7 +51,7 @@ def fixed(shape: ast.expr, source: Source) -> bool:
     if isinstance(shape, ast.Tuple):
         return all(fixed(part, source) for part in shape.elts)
     if isinstance(shape, ast.Name):
-        return shape.id not in source.locals
+        return is_fixed(shape, source)
     return all(
         isinstance(part, ast.BinOp | ast.operator | ast.Constant) for part in ast.walk(shape)
     )
@@ -143,7 +144,7 @@ def last_writer(report: Report, name: str, address: int) -> tuple[str, int] | No
 
 def site_line(source: Source, site: Site) -> str:
     """The line of the source that wastes most, with what it costs."""
-    does = {"load": "loads of", "store": "stores to"}.get(site.action, "atomics on")
+    does = {"load": "loads of", "store": "stores to", "shuffle": "calls of"}
     cost = f"{site.requests:,} requests of a warp"
     if site.space == "global" and not site.turns:
         cost += f", {site.sectors_per_request:.1f} sectors each"
@@ -151,7 +152,7 @@ def site_line(source: Source, site: Site) -> str:
         cost += f", {site.turns / site.requests:.1f} turns each"
     elif site.wavefronts:
         cost += f", {site.wavefronts / site.requests:.1f} passes each"
-    return f"{typed(source, site.line)}\n{does} {site.array}: {cost}"
+    return f"{typed(source, site.line)}\n{does.get(site.action, 'atomics on')} {site.array}: {cost}"
 
 
 def typed(source: Source, line: int) -> str:

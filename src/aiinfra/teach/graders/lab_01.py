@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from aiinfra.teach.graders.kernel_shares import longest_chain
 from aiinfra.teach.graders.kernels import (
     Budget,
     Case,
@@ -110,8 +111,14 @@ def reduce(kernel: Any, rng: Any) -> Verdict:
         "How many warps have work in each step, and do the lanes of one meet in a bank?",
         0.75, site_passes,
     )  # fmt: skip
+    # A tree takes two numbers in each of 7 steps and one at the end; steps of 4 or 8 take more.
+    chain = Budget(
+        longest_chain, 15, 20, "numbers are taken in by one thread, one after the other,",
+        "How much is left to add after each step, if every thread that can adds two numbers?",
+        0.75, lambda site: site.requests * (site.space in ("shared", "register")),
+    )  # fmt: skip
     sectors = traffic(sectors_of(large) + grid, 1.5, NEIGHBOURS)
-    budgets = [sectors, atomics, passes, shared_out(REDUCE_THREADS)]
+    budgets = [sectors, atomics, passes, chain, shared_out(REDUCE_THREADS)]
     praise = "Right on every size, and most warps go home early."
     return graded(kernel, cases, budgets, praise)
 
