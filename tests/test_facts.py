@@ -13,6 +13,7 @@ import pytest
 from aiinfra.facts.catalogue import (
     CatalogueError,
     accelerator,
+    accelerator_of,
     accelerators,
     drive,
     drives,
@@ -208,6 +209,24 @@ def test_no_drive_outruns_its_link() -> None:
         assert entry.random_read * 4096 < lane_limits[entry.interface]
 
 
+@pytest.mark.parametrize(
+    ("source", "slug"),
+    [("measured here: Intel Xeon (16 cores, NVIDIA H100 80GB HBM3)", "h100-sxm"),
+     ("measured here: AMD EPYC (64 cores, 8x NVIDIA H200)", "h200-sxm"),
+     ("replayed: NVIDIA H100 PCIe, driver 570.1, 2026-11-24", "h100-pcie"),
+     ("replayed: NVIDIA L40S, driver 570.1, 2026-11-24", "l40s"),
+     ("replayed: NVIDIA GH200 480GB, driver 570.1, 2026-11-24", None),
+     ("measured here: Intel Xeon (2 cores, no GPU)", None)],
+)  # fmt: skip
+def test_a_run_names_its_accelerator(source: str, slug: str | None) -> None:
+    assert accelerator_of(source) is (accelerator(slug) if slug else None)
+
+
+def test_every_accelerator_is_found_by_the_name_that_a_model_gives() -> None:
+    for device in accelerators():
+        assert accelerator_of(f"model: bytes, {device.name}") is device
+
+
 def test_a_copy_stays_below_its_link() -> None:
     copies = {
         "pcie-3-copy": "pcie-3-x16",
@@ -255,6 +274,8 @@ def test_an_unchecked_figure_says_so_and_its_neighbours_do_not() -> None:
     assert device.peak("bf16").source.endswith("not checked")
     assert not device.peak("fp8").source.endswith("not checked")
     assert link("neuronlink-3").quantity("bandwidth_per_direction").source.endswith("not checked")
+    assert not device.checked
+    assert overhead("warp-size").checked
 
 
 def test_missing_precision_lists_the_ones_there_are() -> None:

@@ -18,6 +18,7 @@ from aiinfra.facts.schema import Accelerator, CatalogueError, Drive, Link, Memor
 __all__ = [
     "CatalogueError",
     "accelerator",
+    "accelerator_of",
     "accelerators",
     "drive",
     "drives",
@@ -106,6 +107,23 @@ def accelerator(name: str, own: Iterable[Accelerator] = ()) -> Accelerator:
     mine = tuple(own)
     slugs = {entry.slug for entry in mine}
     return find(name, (*(e for e in accelerators() if e.slug not in slugs), *mine), "accelerator")
+
+
+def accelerator_of(source: str) -> Accelerator | None:
+    """Find the accelerator that the source of a run names; ``None`` where there is none.
+
+    Of several names that the text holds, the longest counts. A driver's name that only begins
+    like one of the catalogue ("NVIDIA H200 NVL") is taken for that one.
+
+    >>> accelerator_of("measured here: Intel Xeon (16 cores, NVIDIA H100 80GB HBM3)").slug
+    'h100-sxm'
+    """
+    text, found = _folded(source), dict[str, Accelerator]()
+    for entry in accelerators():
+        for name in map(_folded, (entry.slug, entry.name, *entry.aliases)):
+            if re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", text):
+                found[name] = entry
+    return found[max(found, key=len)] if found else None
 
 
 def link(name: str) -> Link:
