@@ -44,9 +44,10 @@ lessons:  ## build notebooks/ and labs/ from lessons/
 	@$(BOOTSTRAP) setup --dev
 	@$(VENV)/python tools/build.py
 
-bench:  ## measure this machine
+bench:  ## measure this machine; the ratios are kept in .build/bench.json
 	@$(BOOTSTRAP) setup
-	@$(VENV)/aiinfra bench $(ARGS)
+	@mkdir -p .build
+	@$(VENV)/aiinfra bench --json .build/bench.json $(ARGS)
 
 repoint:  ## move badges and set-up cells to a fork (URL=https://github.com/you/aiinfra)
 	@test -n '$(URL)' || { echo 'Name the fork, as in: make repoint URL=https://github.com/you/aiinfra' >&2; exit 1; }

@@ -17,16 +17,20 @@ from setupkit import lab_server
 
 @dataclass(frozen=True)
 class Server:
-    """A running JupyterLab whose root is a folder that holds ``notebooks/``."""
+    """A running JupyterLab; ``root`` is a folder that holds ``notebooks/`` and ``labs/``."""
 
     address: str
     token: str
+    root: Path
     process: subprocess.Popen[bytes]
 
 
 @contextmanager
-def jupyterlab(root: Path) -> Iterator[Server]:
-    """Serve ``root`` as ``make learn`` does; afterwards no process of it is left."""
+def jupyterlab(root: Path, **more: str) -> Iterator[Server]:
+    """Serve ``root`` as ``make learn`` does; afterwards no process of it is left.
+
+    ``more`` joins the environment of the kernels.
+    """
     token, port = secrets.token_hex(16), lab_server.choose_port(None)
     tracker = root / ".jupyter/lab/user-settings/@jupyterlab/notebook-extension"
     tracker.mkdir(parents=True)
@@ -38,6 +42,7 @@ def jupyterlab(root: Path) -> Iterator[Server]:
         "AIINFRA_HOME": str(root / "home"),
         "JUPYTER_RUNTIME_DIR": str(root / "runtime"),
         "OMP_WAIT_POLICY": "PASSIVE",
+        **more,
     }
     log = root / "jupyter.log"
     with log.open("wb") as output:
@@ -48,7 +53,7 @@ def jupyterlab(root: Path) -> Iterator[Server]:
         )  # fmt: skip
     try:
         lab_server.wait_until_ready(process, log, port, token)
-        yield Server(f"http://{lab_server.HOST}:{port}", token, process)
+        yield Server(f"http://{lab_server.HOST}:{port}", token, root, process)
     finally:
         family = family_of(process.pid)
         lab_server.stop(process)

@@ -1,7 +1,7 @@
 // Runs a CUDA C kernel on the CPU, for tests: every thread of a block is a coroutine, blocks run
-// one after another. Shared memory starts as NaN, asynchronous copies happen as late as allowed,
-// and the threads take turns in either order, so that a missing barrier shows in the result.
-// ldmatrix and mma.sync follow the fragment layouts of the PTX ISA.
+// one after another. Shared memory starts as NaN, asynchronous copies arrive at once or as late as
+// allowed, and the threads take turns in either order, so that a missing barrier shows in the
+// result. ldmatrix and mma.sync follow the fragment layouts of the PTX ISA.
 #pragma once
 #include <ucontext.h>
 #include <algorithm>
@@ -46,6 +46,7 @@ struct Thread {
 static std::vector<Thread> threads;
 static ucontext_t scheduler;
 static unsigned current;
+static bool eager;  // asynchronous copies arrive at once, else when they are waited for
 struct Shown { const void *p, *q; };
 static Shown box[2][32][32];  // what the lanes of a warp show one another, in turns
 static unsigned exchanges[32][32];
@@ -106,7 +107,8 @@ typedef unsigned short bf16;
 
 inline void fetch16(uint4* shared, const bf16* global) {
   if ((size_t)shared % 16 || (size_t)global % 16) fail("cp.async needs 16-byte alignment");
-  threads[current].open.push_back({shared, global});
+  if (eager) std::memcpy(shared, global, 16);
+  else threads[current].open.push_back({shared, global});
 }
 inline void close_batch() {
   auto& thread = threads[current];
@@ -160,7 +162,8 @@ inline void multiply_add(float (&sum)[4], const unsigned (&p)[4], const unsigned
   });
 }
 
-// --- the program: arguments m n k grid.x grid.y threads dynamic-bytes backwards, a and b on stdin
+// --- the program: arguments m n k grid.x grid.y threads dynamic-bytes backwards eager, a and b on
+// stdin
 
 template <class T> std::vector<T> read_numbers(size_t count) {
   std::vector<T> numbers(count);
@@ -174,8 +177,9 @@ template <class T> std::vector<T> read_numbers(size_t count) {
   static int M, N, K;                                                                        \
   static void body() { kernel(A, B, C, M, N, K), threads[current].state = DONE; }            \
   int main(int, char** argument) {                                                           \
-    unsigned number[8];                                                                      \
-    for (int i = 0; i < 8; i++) number[i] = std::atoi(argument[i + 1]);                      \
+    unsigned number[9];                                                                      \
+    for (int i = 0; i < 9; i++) number[i] = std::atoi(argument[i + 1]);                      \
+    eager = number[8];                                                                       \
     M = number[0], N = number[1], K = number[2];                                             \
     gridDim = {number[3], number[4], 1}, blockDim = {number[5], 1, 1};                       \
     threads = std::vector<Thread>(number[5]);                                                \

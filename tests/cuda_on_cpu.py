@@ -44,10 +44,16 @@ def build(listing: str, kernel: str, operand: str, folder: Path, *options: str) 
     return program
 
 
-def run(program: Path, tile: Tile, a: Any, b: Any, *, backwards: bool = False) -> Any:
-    """Multiply two arrays; ``AssertionError`` with what the sanitizers say of a bad access."""
+def run(
+    program: Path, tile: Tile, a: Any, b: Any, *, backwards: bool = False, eager: bool = False
+) -> Any:
+    """Multiply two arrays; ``AssertionError`` with what the sanitizers say of a bad access.
+
+    ``backwards`` lets the last thread go first; ``eager`` delivers asynchronous copies at once.
+    """
     (m, k), n = a.shape, b.shape[1]
-    numbers = [m, n, k, *tile.grid(m, n), tile.threads, tile.shared_bytes // 16 * 16, backwards]
+    numbers = [m, n, k, *tile.grid(m, n), tile.threads, tile.shared_bytes // 16 * 16]
+    numbers += [backwards, eager]
     done = subprocess.run(
         [str(program), *(str(int(number)) for number in numbers)],
         input=a.tobytes() + b.tobytes(),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from course_server import Server
 
 FLAGS = (
@@ -78,13 +79,15 @@ class Control:
 
 
 class NotebookPage:
-    """One open notebook."""
+    """One open notebook; ``path`` is relative to the root of the server."""
 
-    def __init__(self, page: Any, server: Server, stem: str) -> None:
-        self.page, self.stem = page, stem
-        page.goto(f"{server.address}/lab/tree/notebooks/{stem}.ipynb?reset&token={server.token}")
+    def __init__(self, page: Any, server: Server, path: str) -> None:
+        self.page, self.stem = page, Path(path).stem
+        cells = nbformat.read(server.root / path, as_version=4).cells
+        self.sources = [cell.source for cell in cells if cell.cell_type == "code"]
+        page.goto(f"{server.address}/lab/tree/{path}?reset&token={server.token}")
         page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=60_000)
-        self._until(lambda: page.evaluate(READY, f"notebooks/{stem}.ipynb"), 60)
+        self._until(lambda: page.evaluate(READY, path), 60)
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
 
     # --- running ---
@@ -92,10 +95,9 @@ class NotebookPage:
     def code_cells(self) -> Any:
         return self.panel.locator(".jp-CodeCell")
 
-    def cell_calling(self, text: str, after: int = 0) -> int:
-        """Index of the first code cell from ``after`` on whose source contains ``text``."""
-        sources = self.code_cells().locator(".jp-InputArea-editor").all_inner_texts()
-        return next(i for i in range(after, len(sources)) if text in sources[i])
+    def cells_calling(self, text: str) -> list[int]:
+        """Indices of the code cells whose source contains ``text``."""
+        return [i for i, source in enumerate(self.sources) if text in source]
 
     def run_cell(self, index: int) -> None:
         """Run one code cell with Shift+Enter and wait until it has ended."""
@@ -132,6 +134,14 @@ class NotebookPage:
 
     def output(self, index: int) -> Any:
         return self.code_cells().nth(index).locator(AREA)
+
+    def answer(self, index: int, text: str) -> int:
+        """Type ``text`` into every box of a cell; return how many there are."""
+        boxes = self.output(index).locator("input[type=text]")
+        for number in range(boxes.count()):
+            boxes.nth(number).fill(text)
+            boxes.nth(number).press("Enter")
+        return int(boxes.count())
 
     def wait_for_text(self, index: int, pattern: str, limit: float = 15) -> str:
         """Wait until a cell's output matches ``pattern``; return what matched."""

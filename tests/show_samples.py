@@ -188,6 +188,11 @@ def rooflines() -> dict[str, Callable[[], Any]]:
             [*crowd, Point("impossible", 30, 4e11, "gpu"), Point("perfect", 100, 140e9)],
             "Seven kernels at nearly one place",
         ),
+        "roofline_listed": lambda: show.roofline(
+            [here],
+            [*crowd, *(Point(*dot) for dot in dots)],
+            "Twelve kernels are numbered",
+        ),
         "roofline_empty": lambda: show.roofline([gpus[1]], [], "No kernel yet"),
     }
 

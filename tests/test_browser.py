@@ -1,33 +1,32 @@
-"""Lessons in JupyterLab in Chromium: they run, every control moves its figure, and quickly.
+"""Lessons and labs in JupyterLab in Chromium: they run, every control does something, and quickly.
 
-A lesson joins with one line: in OPENED to be run, in DRIVEN to be driven too. Pictures of every
-page lie in .build/screenshots for people to look at.
+Every source under lessons/ is opened and driven. Its experiments are replayed, since the page is
+what is tested here (tests/test_lessons.py runs them live); AIINFRA_REPLAY=0 measures here too.
+Pictures of every page lie in .build/screenshots for people to look at.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import statistics
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import build
 import nbformat
 import psutil
 import pytest
-from conftest import BUILD_FOLDER, ROOT
+from conftest import BUILD_FOLDER, ROOT, lesson_sources
 from course_server import Server, jupyterlab
 from lessonkit.repository import read_repository
-from lessonkit.source import read_source
+from lessonkit.source import Source
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_page import FLAGS, HEIGHT, WIDTH, Control, NotebookPage
 
 pytestmark = pytest.mark.browser
 
-OPENED = ["00_start_here"]
-DRIVEN = ["01_cpu_vs_gpu"]
 PATIENCE = 240.0  # seconds for Run All, far above any budget
 QUICK, PRESSES = 100.0, 20  # milliseconds from key press to changed pixels
 BUSY = 30.0  # per cent of all cores above which something else is running
@@ -77,17 +76,23 @@ def server(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     root = tmp_path_factory.mktemp("course")
     shutil.copytree(ROOT / "tools" / "jupyter", root / "tools" / "jupyter")
     shutil.copytree(ROOT / "docs", root / "docs")  # the badges
-    (root / "notebooks").mkdir()
-    for stem in [*OPENED, *DRIVEN]:
-        source = read_source(ROOT / "lessons" / "notebooks" / f"{stem}.py")
+    for folder in ("notebooks", "labs"):
+        (root / folder).mkdir()
+    for source in lesson_sources():
         notebook = build.make_notebook(source, read_repository(ROOT))
-        nbformat.write(notebook, root / "notebooks" / f"{stem}.ipynb")
+        nbformat.write(notebook, root / path_of(source))
     for stem, code in {"live": LIVE + SHOW, "dead": SLIDER + SHOW, "wrong": "1 / 0"}.items():
         cells = [new_markdown_cell(f"# {stem}"), new_code_cell(code)]
         notebook = new_notebook(cells=cells, metadata=build.METADATA)
-        nbformat.write(notebook, root / "notebooks" / f"{stem}.ipynb")
-    with jupyterlab(root) as running:
+        nbformat.write(notebook, root / f"{stem}.ipynb")
+    replay = os.environ.get("AIINFRA_REPLAY", "1")
+    with jupyterlab(root, AIINFRA_REPLAY=replay) as running:
         yield running
+
+
+def path_of(source: Source) -> str:
+    """The path of a notebook below the root of the server."""
+    return f"{source.path.parent.name}/{source.stem}.ipynb"
 
 
 @pytest.fixture
@@ -101,13 +106,13 @@ def page(browser: Any) -> Iterator[Any]:
 
 
 def test_error_in_a_notebook_is_seen(page: Any, server: Server) -> None:
-    notebook = NotebookPage(page, server, "wrong")
+    notebook = NotebookPage(page, server, "wrong.ipynb")
     notebook.run_all(60)
     assert "ZeroDivisionError" in notebook.errors()[0]
 
 
 def test_dead_slider_is_seen(page: Any, server: Server) -> None:
-    notebook = NotebookPage(page, server, "dead")
+    notebook = NotebookPage(page, server, "dead.ipynb")
     notebook.run_all(60)
     assert [notebook.dead(control) for control in notebook.controls()] == [
         "slider 0 of output 0 changes nothing"
@@ -115,7 +120,7 @@ def test_dead_slider_is_seen(page: Any, server: Server) -> None:
 
 
 def test_live_slider_passes_and_is_timed(page: Any, server: Server) -> None:
-    notebook = NotebookPage(page, server, "live")
+    notebook = NotebookPage(page, server, "live.ipynb")
     notebook.run_all(60)
     [slider] = notebook.controls()
     assert notebook.dead(slider) == ""
@@ -125,65 +130,72 @@ def test_live_slider_passes_and_is_timed(page: Any, server: Server) -> None:
 # --- the lessons --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stem", OPENED)
-def test_lesson_opens_and_runs(stem: str, page: Any, server: Server) -> None:
-    notebook = NotebookPage(page, server, stem)
+@pytest.mark.parametrize("source", lesson_sources(), ids=lambda source: source.stem)
+def test_page_answers_its_learner(source: Source, page: Any, server: Server) -> None:
+    notebook = NotebookPage(page, server, path_of(source))
+    predicted = notebook.cells_calling("predict(")
+    if predicted:
+        commit_first_prediction(notebook, predicted[0])
     notebook.run_all(PATIENCE)
+    assert notebook.errors() == []
+    assert notebook.mute_pictures() == []
+    if predicted:
+        notebook.wait_for_text(comparison_of(notebook, predicted[0]), "You said 10")
+    for late in predicted[1:2]:
+        answer_late(notebook, late)
     notebook.screenshots(BUILD_FOLDER / "screenshots")
-    assert notebook.errors() == []
-    assert notebook.mute_pictures() == []
+    controls = notebook.controls()
+    assert [told for control in controls if (told := notebook.dead(control))] == []
+    moved = [control for control in controls if control.kind in ("slider", "dropdown")]
+    assert moved or not notebook.cells_calling("explorer("), "no control of the explorer"
+    if sliders := [control for control in moved if control.kind == "slider"]:
+        assert_quick(notebook, sliders[0])
 
 
-@pytest.mark.parametrize("stem", DRIVEN)
-def test_lesson_answers_its_learner(stem: str, page: Any, server: Server) -> None:
-    notebook = NotebookPage(page, server, stem)
-    predicted = commit_first_prediction(notebook)
-    notebook.run_all(PATIENCE)
-    assert notebook.errors() == []
-    assert notebook.mute_pictures() == []
-    notebook.wait_for_text(notebook.cell_calling("compare(", after=predicted), "You said 10")
-    answer_late(notebook, predicted + 1)
-    folder: Path = BUILD_FOLDER / "screenshots"
-    notebook.screenshots(folder)
-    assert [told for control in notebook.controls() if (told := notebook.dead(control))] == []
-    sliders = [control for control in notebook.controls() if control.kind == "slider"]
-    assert sliders, "no slider on the page"
-    times = response_times(notebook, sliders[0])
-    if statistics.median(times) >= QUICK:  # once more, where something else kept it busy
-        times = response_times(notebook, sliders[0])
-    median = f"{stem}: {statistics.median(times):.0f} ms from key press to changed pixels (median)"
-    print(median)
-    assert statistics.median(times) < QUICK, f"{median}; other load: {psutil.getloadavg()[0]:.1f}"
-
-
-def response_times(notebook: NotebookPage, slider: Control) -> list[float]:
-    """Time the slider, once the machine has calmed down or half a minute has passed."""
-    for _ in range(30):
-        if psutil.cpu_percent(interval=1) < BUSY:
-            break
-    return notebook.response_times(slider, PRESSES)
-
-
-def commit_first_prediction(notebook: NotebookPage) -> int:
-    """Run up to the first prediction, answer it with 10 and see it committed."""
-    predicted = notebook.cell_calling("predict(")
-    first = notebook.cell_calling("import")
-    for index in range(first, predicted + 1):
+def commit_first_prediction(notebook: NotebookPage, predicted: int) -> None:
+    """Run up to the first prediction, answer its boxes with 10 and see each committed."""
+    for index in range(predicted + 1):
         notebook.run_cell(index)
-    field = notebook.output(predicted).locator("input[type=text]")
-    field.fill("10")
-    field.press("Enter")
-    notebook.wait_for_text(predicted, "Committed: 10")
-    return predicted
+    boxes = notebook.answer(predicted, "10")
+    assert boxes == notebook.sources[predicted].count("predict(")
+    notebook.wait_for_text(predicted, "(?s)" + "Committed: 10.*" * boxes)
 
 
-def answer_late(notebook: NotebookPage, after: int) -> None:
+def answer_late(notebook: NotebookPage, predicted: int) -> None:
     """Answer the next prediction after its answer was shown, and see both said."""
-    predicted = notebook.cell_calling("predict(", after)
-    field = notebook.output(predicted).locator("input[type=text]")
-    field.fill("11")
-    field.press("Enter")
-    notebook.wait_for_text(predicted, "Noted: 11.*entered after the answer was shown")
-    compared = notebook.cell_calling("compare(", after=predicted)
+    boxes = notebook.answer(predicted, "11")
+    assert boxes == notebook.sources[predicted].count("predict(")
+    notebook.wait_for_text(predicted, "(?s)" + "Noted: 11.*?entered after the answer was.*" * boxes)
+    compared = comparison_of(notebook, predicted)
     notebook.run_cell(compared)
     notebook.wait_for_text(compared, "You said 11")
+
+
+def comparison_of(notebook: NotebookPage, predicted: int) -> int:
+    """The cell that compares the (first) guess of a cell."""
+    guess = re.search(r"(\w+) = predict\(", notebook.sources[predicted])
+    assert guess, "a guess without a name"
+    wanted = re.compile(rf"compare\(\s*{guess[1]}\b")
+    compared = [i for i, source in enumerate(notebook.sources) if wanted.search(source)]
+    assert compared, f"{guess[1]} is never compared"
+    return compared[0]
+
+
+def assert_quick(notebook: NotebookPage, slider: Control) -> None:
+    """The median move is on the screen within QUICK milliseconds, at the second attempt at last.
+
+    On a machine that other programs keep busy the time is printed and not judged.
+    """
+    for _ in range(2):
+        calm = wait_until_calm()
+        milliseconds = statistics.median(notebook.response_times(slider, PRESSES))
+        told = f"{notebook.stem}: {milliseconds:.0f} ms from key press to changed pixels (median)"
+        print(f"{told}, {'calm' if calm else 'not judged: busy'}")
+        if milliseconds < QUICK:
+            return
+    assert not calm, told
+
+
+def wait_until_calm() -> bool:
+    """Wait for other programs, ten seconds at most; whether the machine is calm at the end."""
+    return any(psutil.cpu_percent(interval=1) < BUSY for _ in range(10))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,10 @@ def test_a_top_rung_comes_close_to_cublas(rung: str, least: float) -> None:
 
     a, b, *_ = operands(rung, 4096, 4096, 4096)
     a, b, c = cp.asarray(a), cp.asarray(b), cp.empty((4096, 4096), cp.float32)
-    own = time_call(PARTS["launcher"](rung), a, b, c, device="gpu").median
-    library = time_call(PARTS["cublas"], a, b, c, device="gpu").median
-    assert library / own >= least
+    ways, ratios = (PARTS["launcher"](rung), PARTS["cublas"]), []
+    for _ in range(5):  # in turns, so that a clock that falls with the heat falls for both
+        own, library = (
+            time_call(way, a, b, c, device="gpu", warmup=5, min_time=0.02).median for way in ways
+        )
+        ratios.append(library / own)
+    assert median(ratios) >= least

@@ -10,7 +10,9 @@ from decimal import Decimal
 import numpy as np
 import pytest
 import test_graders_02
+import test_graders_03
 import test_graders_04
+import test_graders_06
 import test_graders_99
 
 from aiinfra.teach.check import find_grader, tasks
@@ -129,8 +131,15 @@ WRONG = [
     ("01.gpu_wins_from", lambda a, b, c, d: (c - a) / (b - d) if b > d else None, "sign|high|low"),
 ]
 
-RIGHT += test_graders_02.RIGHT + test_graders_04.RIGHT + test_graders_99.RIGHT
-WRONG += test_graders_02.WRONG + test_graders_04.WRONG + test_graders_99.WRONG
+for answers in (
+    test_graders_02,
+    test_graders_03,
+    test_graders_04,
+    test_graders_06,
+    test_graders_99,
+):
+    RIGHT += answers.RIGHT
+    WRONG += answers.WRONG
 
 
 @pytest.mark.parametrize(("task", "submission"), RIGHT)

@@ -15,14 +15,15 @@ PACKAGE = ROOT / "src" / "aiinfra"
 ALLOWED = {
     "units": set(),
     "results": {"units"},
-    "facts": {"units", "results"},
+    "files": set(),
+    "facts": {"units", "results", "files"},
     "measure": {"units", "results", "facts"},
     "model": {"units", "results", "facts"},
     "show": {"units", "results", "facts", "model"},
-    "teach": {"units", "results", "facts", "measure"},
+    "teach": {"units", "results", "files", "facts", "measure", "model"},
     "doctor": {"units", "results", "facts", "measure"},
     "planner": {"units", "results", "facts", "model"},
-    "bench": {"units", "results", "facts", "measure", "model", "show", "teach", "doctor"},
+    "bench": {"units", "results", "files", "facts", "measure", "model", "show", "teach", "doctor"},
     "cli": {
         "units",
         "results",

@@ -255,6 +255,14 @@ def test_gap_shows_no_agreement_where_a_model_stands_in_for_the_measurement() ->
 # the others
 
 
+def test_guides_under_every_point_replace_the_numbers_of_a_linear_axis() -> None:
+    line, across = Series("s", [1, 2, 3], [1.0, 2.0, 3.0]), show.Scale("rung", log=False)
+    guides = [(1, "naive"), (2, "coalesced"), (3, "shared")]
+    named = show.sweep([line], "t", x=across, y="r", guides=guides)
+    assert not ticks(named)
+    assert ticks(show.sweep([line], "t", x=across, y="r", guides=guides[:2]))
+
+
 def test_sweep_leaves_out_what_a_log_axis_cannot_hold() -> None:
     axes = show.sweep(
         [Series("s", [0, 1, 10], [5.0, float("nan"), 7.0])], "t", x="n", y=("r", "B/s")
@@ -292,6 +300,12 @@ def test_roofline_says_how_far_below_or_above_the_roof() -> None:
     assert "2.9x above the roof: check both" in said
     assert "at the roof (within 1 %)" in said
     assert "3.9x below the roof" in texts(figure("roofline_plain"))
+
+
+def test_many_kernels_are_numbered_and_listed_with_their_distance() -> None:
+    said = texts(figure("roofline_listed"))
+    assert "12  BLAS matmul: 1.2x" in said
+    assert "12" in said
 
 
 def test_timeline_shows_idle_lanes_and_busy_shares() -> None:

@@ -52,7 +52,8 @@ class Quantity:
             if part.startswith(start)
         }
         if len(kinds) > 1:
-            return "partly modelled" if "modelled" in kinds else "partly replayed"
+            rest = (kind for kind in ("modelled", "replayed", "published") if kind in kinds)
+            return f"partly {next(rest, 'counted')}"
         return kinds.pop() if kinds else "unsourced"
 
     def __float__(self) -> float:

@@ -19,6 +19,7 @@ from datetime import date as calendar_date
 from pathlib import Path
 from typing import Any
 
+from aiinfra.files import write_atomic
 from aiinfra.results import Quantity, Table
 
 SIZE_LIMIT_BYTES = 400_000
@@ -140,7 +141,8 @@ def save(recording: Recording, folder: Path, beside: bool = False) -> Path:
         arguments = json.dumps(compact(plain(recording.arguments)), sort_keys=True)
         stem += "--" + hashlib.sha256(arguments.encode()).hexdigest()[:8]
     path = Path(folder) / recording.lesson / f"{stem}.json"
-    write_atomically(path, text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, text)
     return path
 
 
@@ -215,7 +217,8 @@ def write_reference(
         "lesson": lesson,
         "date": date or calendar_date.today().isoformat(),
     }
-    write_atomically(path, json_lines({**_ledger(path), name: entry}))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json_lines({**_ledger(path), name: entry}))
     return path
 
 
@@ -243,17 +246,3 @@ def _ledger(path: Path) -> dict[str, Any]:
     if not isinstance(entries, dict):
         raise RecordingError(f"{path} is not a ledger; restore or delete it")
     return entries
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -10,12 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import TYPE_CHECKING, TypeAlias
 
 from aiinfra.results import Quantity
-
-if TYPE_CHECKING:
-    from aiinfra.facts.world_schema import Grid, ModelShape, Price, Server
 
 PRECISIONS = ("fp64", "fp64_tensor", "fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4")
 EVERYTHING = "everything"  # in `unchecked`: no figure of this entry was compared with its source
@@ -25,12 +21,59 @@ class CatalogueError(ValueError):
     """An entry that cannot be read or found; the message names it and the mend."""
 
 
-def _unit(name: str) -> dict[str, str]:
+def unit(name: str) -> dict[str, str]:
+    """Return the metadata of a field that is read and shown in this unit."""
     return {"unit": name}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accelerator:
+class Entry:
+    """What every entry of the catalogue has: names, and where its figures come from.
+
+    ``other_sources`` names the source of single fields, ``unchecked`` the fields that nobody has
+    compared with theirs.
+    """
+
+    slug: str
+    name: str
+    aliases: tuple[str, ...] = ()
+    source: str
+    url: str = ""
+    read: date
+    unchecked: tuple[str, ...] = ()
+    other_sources: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def checked(self) -> bool:
+        """Whether every figure was compared with its source."""
+        return not self.unchecked
+
+    def quantity(self, name: str) -> Quantity:
+        """Return a field with its unit and source; ``"peaks.bf16"`` names one of a table."""
+        return quantity_of(self, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure(Entry):
+    """A single number with its own unit.
+
+    ``value`` is in the SI unit named by ``unit``; ``low`` and ``high`` are the range that the
+    source states, where it states one.
+    """
+
+    unit: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def quantity(self, name: str = "value") -> Quantity:
+        """Return the value with its unit, range and source."""
+        return Quantity(getattr(self, name), self.unit, provenance(self, name), self.low, self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerator(Entry):
     """One device as its vendor specifies it.
 
     ``peaks`` and ``sparse_peaks`` are FLOP/s by precision: dense, and with the structured
@@ -41,42 +84,24 @@ class Accelerator:
     ``architecture`` the vendor's name of the generation. ``None`` means not published.
     """
 
-    slug: str
-    name: str
     vendor: str
     year: int
     form_factor: str
     architecture: str = ""
-    peaks: Mapping[str, float] = field(metadata=_unit("FLOP/s"))
-    sparse_peaks: Mapping[str, float] = field(default_factory=dict, metadata=_unit("FLOP/s"))
+    peaks: Mapping[str, float] = field(metadata=unit("FLOP/s"))
+    sparse_peaks: Mapping[str, float] = field(default_factory=dict, metadata=unit("FLOP/s"))
     sparsity: str | None = None
-    memory_bytes: float = field(metadata=_unit("B"))
+    memory_bytes: float = field(metadata=unit("B"))
     memory_sold_as: str
-    memory_bandwidth: float = field(metadata=_unit("B/s"))
+    memory_bandwidth: float = field(metadata=unit("B/s"))
     memory_kind: str
-    power: float | None = field(default=None, metadata=_unit("W"))
-    boost_clock: float | None = field(default=None, metadata=_unit("Hz"))
-    compute_units: int | None = field(default=None, metadata=_unit(""))
-    fp32_lanes: int | None = field(default=None, metadata=_unit(""))
-    l2_bytes: float | None = field(default=None, metadata=_unit("B"))
+    power: float | None = field(default=None, metadata=unit("W"))
+    boost_clock: float | None = field(default=None, metadata=unit("Hz"))
+    compute_units: int | None = field(default=None, metadata=unit(""))
+    fp32_lanes: int | None = field(default=None, metadata=unit(""))
+    l2_bytes: float | None = field(default=None, metadata=unit("B"))
     host_link: str | None = None
     device_link: str | None = None
-    aliases: tuple[str, ...] = ()
-    source: str
-    url: str = ""
-    read: date
-    unchecked: tuple[str, ...] = ()
-    other_sources: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
-
-    @property
-    def checked(self) -> bool:
-        """Whether every figure was compared with its source."""
-        return not self.unchecked
-
-    def quantity(self, name: str) -> Quantity:
-        """Return a field with its unit and source; ``"peaks.bf16"`` names one precision."""
-        return quantity_of(self, name)
 
     def peak(self, precision: str, *, sparse: bool = False) -> Quantity:
         """Return the peak rate in FLOP/s; ``CatalogueError`` names the precisions there are."""
@@ -85,139 +110,54 @@ class Accelerator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Link:
+class Link(Entry):
     """A link between devices; ``bandwidth_per_direction`` in B/s after the line code.
 
     Where ``lanes`` and ``lane_rate`` (bit/s, one direction) are given,
     ``bandwidth_per_direction = lanes * lane_rate * encoding[0] / encoding[1] / 8``.
     """
 
-    slug: str
-    name: str
     kind: str
     year: int
-    bandwidth_per_direction: float = field(metadata=_unit("B/s"))
-    lanes: int | None = field(default=None, metadata=_unit(""))
-    lane_rate: float | None = field(default=None, metadata=_unit("bit/s"))
+    bandwidth_per_direction: float = field(metadata=unit("B/s"))
+    lanes: int | None = field(default=None, metadata=unit(""))
+    lane_rate: float | None = field(default=None, metadata=unit("bit/s"))
     encoding: tuple[int, int] = (1, 1)
-    latency: float | None = field(default=None, metadata=_unit("s"))
-    aliases: tuple[str, ...] = ()
-    source: str
-    url: str = ""
-    read: date
-    unchecked: tuple[str, ...] = ()
-    other_sources: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
-
-    @property
-    def checked(self) -> bool:
-        """Whether every figure was compared with its source."""
-        return not self.unchecked
-
-    def quantity(self, name: str) -> Quantity:
-        """Return a field with its unit and source."""
-        return quantity_of(self, name)
+    latency: float | None = field(default=None, metadata=unit("s"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryKind:
+class MemoryKind(Entry):
     """A kind of memory; ``bandwidth`` of one ``per`` (channel, stack, chip) in B/s.
 
     ``bandwidth = width * pin_rate / 8``, with ``width`` in data pins and ``pin_rate`` in bit/s.
     """
 
-    slug: str
-    name: str
     per: str
-    width: int = field(metadata=_unit(""))
-    pin_rate: float = field(metadata=_unit("bit/s"))
-    bandwidth: float = field(metadata=_unit("B/s"))
-    aliases: tuple[str, ...] = ()
-    source: str
-    url: str = ""
-    read: date
-    unchecked: tuple[str, ...] = ()
-    other_sources: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
-
-    @property
-    def checked(self) -> bool:
-        """Whether every figure was compared with its source."""
-        return not self.unchecked
-
-    def quantity(self, name: str) -> Quantity:
-        """Return a field with its unit and source."""
-        return quantity_of(self, name)
+    width: int = field(metadata=unit(""))
+    pin_rate: float = field(metadata=unit("bit/s"))
+    bandwidth: float = field(metadata=unit("B/s"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drive:
+class Drive(Entry):
     """A drive as its data sheet has it: rates in B/s, random 4 KiB operations per second."""
 
-    slug: str
-    name: str
     interface: str
     year: int
-    capacity_bytes: float = field(metadata=_unit("B"))
-    sequential_read: float = field(metadata=_unit("B/s"))
-    sequential_write: float = field(metadata=_unit("B/s"))
-    random_read: float = field(metadata=_unit("operations/s"))
-    random_write: float = field(metadata=_unit("operations/s"))
-    read_latency: float | None = field(default=None, metadata=_unit("s"))
-    aliases: tuple[str, ...] = ()
-    source: str
-    url: str = ""
-    read: date
-    unchecked: tuple[str, ...] = ()
-    other_sources: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
-
-    @property
-    def checked(self) -> bool:
-        """Whether every figure was compared with its source."""
-        return not self.unchecked
-
-    def quantity(self, name: str) -> Quantity:
-        """Return a field with its unit and source."""
-        return quantity_of(self, name)
+    capacity_bytes: float = field(metadata=unit("B"))
+    sequential_read: float = field(metadata=unit("B/s"))
+    sequential_write: float = field(metadata=unit("B/s"))
+    random_read: float = field(metadata=unit("operations/s"))
+    random_write: float = field(metadata=unit("operations/s"))
+    read_latency: float | None = field(default=None, metadata=unit("s"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overhead:
-    """A single published number (a latency, a width, an efficiency) with its own unit.
+class Overhead(Figure):
+    """A published latency, width or efficiency, of ``device`` where it belongs to one."""
 
-    ``value`` is in the SI unit named by ``unit``; ``low`` and ``high`` are the range that the
-    source states, where it states one.
-    """
-
-    slug: str
-    name: str
-    unit: str
-    value: float
-    low: float | None = None
-    high: float | None = None
     device: str = ""
-    aliases: tuple[str, ...] = ()
-    source: str
-    url: str = ""
-    read: date
-    unchecked: tuple[str, ...] = ()
-    other_sources: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
-
-    @property
-    def checked(self) -> bool:
-        """Whether the figure was compared with its source."""
-        return not self.unchecked
-
-    def quantity(self, name: str = "value") -> Quantity:
-        """Return the value with its unit, range and source."""
-        return Quantity(getattr(self, name), self.unit, provenance(self, name), self.low, self.high)
-
-
-Entry: TypeAlias = (
-    "Accelerator | Link | MemoryKind | Drive | Overhead | ModelShape | Server | Grid | Price"
-)
 
 
 def provenance(entry: Entry, name: str) -> str:

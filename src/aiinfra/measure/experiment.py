@@ -41,9 +41,9 @@ def experiment(
 ) -> Callable[[Callable[P, Table]], Experiment[P]]:
     """Turn a function that returns a ``Table`` into an experiment.
 
-    ``needs`` is "cpu", "gpu", "ranks", "links" or "disk". ``model`` takes the same arguments and
-    returns ``(table, "which model of which device")``; it stands in when the experiment can
-    neither run nor be replayed.
+    ``needs`` is "cpu", "gpu", "ranks", "links", "disk" or "torch". ``model`` takes the same
+    arguments and returns ``(table, "which model of which device")``; it stands in when the
+    experiment can neither run nor be replayed.
     """
     if needs not in need.NEEDS:
         raise ValueError(

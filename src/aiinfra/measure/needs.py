@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, metadata, requires
 
 from aiinfra.measure.machine import Machine, probe
 from aiinfra.measure.readings import run_command
-from aiinfra.units import GIGA, format_quantity
+from aiinfra.units import GIGA
 
-NEEDS = ("cpu", "gpu", "ranks", "links", "disk")
+NEEDS = ("cpu", "gpu", "ranks", "links", "disk", "torch")
 DISK_BYTES = 1 * GIGA
 FIRST_CUDA13_DRIVER = 580
 REQUIREMENT = re.compile(r"""([\w.-]+)(?:.*;.*\bextra *== *["']([\w-]+))?""")
@@ -23,7 +23,8 @@ HOW_TO_RUN_LIVE = {
     "gpu": "open the lesson on a GPU, e.g. Colab with a T4",
     "ranks": "open the lesson on a machine with two cores and torch",
     "links": "open the lesson on Linux with the right to create network namespaces",
-    "disk": "open the lesson on a machine with more than 1 GB of free disk space",
+    "disk": "open the lesson on Linux or macOS with more than 1 GB of free disk space",
+    "torch": "open the lesson on a machine with torch and more than 1 GB of free disk space",
 }
 
 
@@ -40,7 +41,7 @@ def why_replayed(needs: str) -> str | None:
 @functools.lru_cache
 def why_not_live(needs: str) -> str | None:
     """Return why experiments with these needs cannot run here, or ``None`` when they can."""
-    checks = {"cpu": cpu, "gpu": gpu, "ranks": ranks, "links": links, "disk": disk}
+    checks = {"cpu": cpu, "gpu": gpu, "ranks": ranks, "links": links, "disk": disk, "torch": torch}
     if needs not in checks:
         raise ValueError(f"needs={needs!r} is unknown; choose one of {', '.join(NEEDS)}")
     return checks[needs](probe())
@@ -68,7 +69,7 @@ def gpu(machine: Machine) -> str | None:
 def ranks(machine: Machine) -> str | None:
     """Two processes that talk through torch.distributed, a core each."""
     if importlib.util.find_spec("torch") is None:
-        return f"torch is not installed; {install_command('torch')}"
+        return no_torch()
     if machine.cores_usable < 2:
         return "only one core is usable here, and two ranks need one each"
     return None
@@ -88,13 +89,26 @@ def links(machine: Machine) -> str | None:
     return None
 
 
+def torch(machine: Machine) -> str | None:
+    """What an experiment needs that lets torch read and write files: torch and a disk."""
+    return no_torch() if importlib.util.find_spec("torch") is None else disk(machine)
+
+
+def no_torch() -> str:
+    """Say that torch is missing, and how to install it."""
+    return f"torch is not installed; {install_command('torch')}"
+
+
 def disk(machine: Machine) -> str | None:
-    """More than 1 GB of free disk space in the current folder."""
-    free = machine.disk_free_bytes
-    if free is None:
-        return "the free disk space is unknown here"
-    if free <= DISK_BYTES:
-        return f"only {format_quantity(free, 'B')} of disk space are free, and 1 GB is needed"
+    """Reads at a place in a file, and 1 GB of free space on a disk that is no memory."""
+    if not hasattr(os, "preadv"):
+        return "reading a file past the page cache needs Linux or macOS"
+    from aiinfra.measure.disk import place
+
+    try:
+        place(DISK_BYTES)
+    except OSError as error:
+        return str(error)
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aiinfra.model.facility import largest
+from aiinfra.model.parts import Parts
 from aiinfra.units import HOUR, KILOWATT_HOUR, YEAR
 
 
@@ -50,7 +50,7 @@ class Ownership:
 
 
 @dataclass(frozen=True)
-class Bill:
+class Bill(Parts):
     """Dollars of a run by what they pay for; the parts sum to ``total``."""
 
     servers: float
@@ -58,27 +58,6 @@ class Bill:
     building: float
     upkeep: float
     electricity: float
-
-    @property
-    def parts(self) -> dict[str, float]:
-        """Dollars by part."""
-        return {
-            "servers": self.servers,
-            "network": self.network,
-            "building": self.building,
-            "upkeep": self.upkeep,
-            "electricity": self.electricity,
-        }
-
-    @property
-    def total(self) -> float:
-        """All parts."""
-        return sum(self.parts.values())
-
-    @property
-    def bound(self) -> str:
-        """The largest part."""
-        return largest(self.parts)
 
 
 def own(count: int, seconds: float, owner: Ownership, joules: float, price_per_kwh: float) -> Bill:

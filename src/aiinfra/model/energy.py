@@ -8,33 +8,19 @@ from typing import Literal
 
 from aiinfra.facts.world_schema import Grid
 from aiinfra.model.facility import figure, room_power
+from aiinfra.model.parts import Parts
 from aiinfra.units import HOUR, KILOWATT_HOUR, LITRE
 
 Season = Literal["winter", "summer"]
 
 
 @dataclass(frozen=True)
-class Energy:
+class Energy(Parts):
     """Joules by where they go; the parts sum to ``total``."""
 
     it: float
     delivery: float
     cooling: float
-
-    @property
-    def parts(self) -> dict[str, float]:
-        """Joules by part."""
-        return {"it": self.it, "delivery": self.delivery, "cooling": self.cooling}
-
-    @property
-    def total(self) -> float:
-        """What the meter at the fence counts."""
-        return sum(self.parts.values())
-
-    @property
-    def bound(self) -> str:
-        """The largest part."""
-        return max(self.parts, key=lambda name: self.parts[name])
 
 
 def energy(it_power: float, seconds: float, pue: float) -> Energy:

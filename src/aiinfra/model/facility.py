@@ -7,13 +7,13 @@ ISO/IEC 30134-2.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiinfra.facts.catalogue import accelerator
 from aiinfra.facts.schema import Accelerator
 from aiinfra.facts.world_catalogue import facility_figure, server
 from aiinfra.facts.world_schema import Server
+from aiinfra.model.parts import Parts
 
 
 def figure(name: str) -> float:
@@ -21,13 +21,8 @@ def figure(name: str) -> float:
     return facility_figure(name).value
 
 
-def largest(parts: Mapping[str, float]) -> str:
-    """Name the largest part."""
-    return max(parts, key=lambda name: parts[name])
-
-
 @dataclass(frozen=True)
-class ServerPower:
+class ServerPower(Parts):
     """Watts at the plug of one server, by who draws them; the parts sum to ``total``.
 
     ``other`` is what fans, memory, drives, NVSwitch and the supplies' own loss have left.
@@ -37,26 +32,6 @@ class ServerPower:
     host: float
     network: float
     other: float
-
-    @property
-    def parts(self) -> dict[str, float]:
-        """Watts by part."""
-        return {
-            "accelerators": self.accelerators,
-            "host": self.host,
-            "network": self.network,
-            "other": self.other,
-        }
-
-    @property
-    def total(self) -> float:
-        """All parts."""
-        return sum(self.parts.values())
-
-    @property
-    def bound(self) -> str:
-        """The part that draws most."""
-        return largest(self.parts)
 
 
 def server_power(machine: Server, share: float = 1.0) -> ServerPower:
@@ -91,12 +66,14 @@ def rated_power(device: Accelerator, machine: Server | None) -> float | None:
 
 
 @dataclass(frozen=True)
-class RoomPower:
+class RoomPower(Parts):
     """Watts that a room takes from the grid; the parts sum to ``total``.
 
     ``it`` is what servers draw; ``transformer``, ``ups`` and ``distribution`` what each stage of
     the delivery loses; ``cooling`` the rest of the overhead: chillers, pumps, fans, lights.
     """
+
+    AIM = "it"
 
     it: float
     transformer: float
@@ -105,30 +82,9 @@ class RoomPower:
     cooling: float
 
     @property
-    def parts(self) -> dict[str, float]:
-        """Watts by part."""
-        return {
-            "it": self.it,
-            "transformer": self.transformer,
-            "ups": self.ups,
-            "distribution": self.distribution,
-            "cooling": self.cooling,
-        }
-
-    @property
-    def total(self) -> float:
-        """All parts."""
-        return sum(self.parts.values())
-
-    @property
     def pue(self) -> float:
         """Power usage effectiveness, ``total / it``."""
         return self.total / self.it
-
-    @property
-    def bound(self) -> str:
-        """The largest part of the overhead."""
-        return largest({name: watts for name, watts in self.parts.items() if name != "it"})
 
 
 def delivery_losses(it: float) -> dict[str, float]:

@@ -16,6 +16,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from aiinfra.model.parts import TimeParts
+
 HOUR, DAY = 3600.0, 86400.0
 
 
@@ -101,12 +103,15 @@ def best_interval(checkpoint: float, mtbf: float) -> float:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(TimeParts):
     """Seconds of a job by what they went into; the parts sum to ``seconds``.
 
     ``work`` is what the job needs on machines that never fail, ``checkpoints`` what saving takes,
     ``lost`` work (and saving) done again, ``restarts`` detecting, replacing, loading.
     """
+
+    BESIDE = ("failures", "interval")
+    AIM = "work"
 
     work: float
     checkpoints: float
@@ -116,30 +121,9 @@ class Run:
     interval: float
 
     @property
-    def parts(self) -> dict[str, float]:
-        """Seconds by part."""
-        return {
-            "work": self.work,
-            "checkpoints": self.checkpoints,
-            "lost": self.lost,
-            "restarts": self.restarts,
-        }
-
-    @property
-    def seconds(self) -> float:
-        """From start to end."""
-        return sum(self.parts.values())
-
-    @property
     def efficiency(self) -> float:
         """Share of the time that was work that counted (goodput, effective training time)."""
         return self.work / self.seconds
-
-    @property
-    def bound(self) -> str:
-        """What costs most beyond the work."""
-        rest = {name: value for name, value in self.parts.items() if name != "work"}
-        return max(rest, key=lambda name: rest[name])
 
 
 def run(

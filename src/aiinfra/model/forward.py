@@ -16,6 +16,7 @@ from aiinfra.model.engine import Engine, engine
 from aiinfra.model.formats import Format, half, number_format, with_cache
 from aiinfra.model.gemm import gemm_time
 from aiinfra.model.nodes import group_all_gather, group_all_reduce, node_size
+from aiinfra.model.parts import TimeParts
 from aiinfra.model.transformer import Gemm, Transformer
 
 ACTIVATION = 2  # bytes of a value between operators
@@ -66,8 +67,8 @@ class Deployment:
         return catalogue.link(self.device.device_link or self.device.host_link or "pcie-4-x16")
 
 
-@dataclass(frozen=True, slots=True)
-class PassTime:
+@dataclass(frozen=True)
+class PassTime(TimeParts):
     """Seconds by part; the parts sum to ``seconds``.
 
     ``weights`` is products that wait for their weights, ``matmul`` those that wait for arithmetic
@@ -85,16 +86,6 @@ class PassTime:
     collectives: float = 0.0
     layers: float = 0.0
     host: float = 0.0
-
-    @property
-    def parts(self) -> dict[str, float]:
-        """Seconds by part, in the order of the fields."""
-        return {name: getattr(self, name) for name in BOUND}
-
-    @property
-    def seconds(self) -> float:
-        """All parts."""
-        return sum(self.parts.values())
 
     @property
     def bound(self) -> str:

@@ -7,9 +7,10 @@ et al., "Reducing activation recomputation in large transformer models", arXiv 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from aiinfra.model.layout import Layout
+from aiinfra.model.parts import Parts
 from aiinfra.model.transformer import Transformer
 
 PREFETCHED = 2  # layers or chunks held whole: the one that runs and its neighbour in time
@@ -69,7 +70,7 @@ def state(parameters: float, shards: int = 1, zero: int = 0, recipe: Recipe = ME
 
 
 @dataclass(frozen=True)
-class MemoryLedger:
+class MemoryLedger(Parts):
     """Bytes on one rank of the first pipeline stage; the parts sum to ``total``.
 
     ``weights``, ``gradients`` and ``optimizer`` are of the layers, ``embedding`` is all three of
@@ -90,19 +91,9 @@ class MemoryLedger:
     working: float
 
     @property
-    def parts(self) -> dict[str, float]:
-        """Bytes by part, in the order of the fields."""
-        return {part.name: getattr(self, part.name) for part in fields(self)}
-
-    @property
     def state(self) -> float:
         """Weights, gradients and optimizer, of the embedding too."""
         return self.weights + self.gradients + self.optimizer + self.embedding
-
-    @property
-    def total(self) -> float:
-        """All parts."""
-        return sum(self.parts.values())
 
 
 def memory_ledger(
@@ -127,7 +118,8 @@ def memory_ledger(
     alive = layers_alive(model, layout, global_batch)
     layer = layer_state(model, layout, recipe)
     layers = layout.stage_layers(model)
-    kept, core = kept_bytes(model, layout, tokens, sequence, flash_attention, dropout)
+    made = layer_bytes(model, layout, tokens, sequence, flash_attention, dropout)
+    kept, core, again = recomputed(made, layout, 2 * tokens * model.hidden, flash_attention)
     mask = tokens * model.hidden * split(layout) if dropout else 0.0
     return MemoryLedger(
         weights=layers * layer.weights,
@@ -138,8 +130,7 @@ def memory_ledger(
         attention_core=alive * core,
         input=mask * alive / layers,
         logits=logit_bytes(model, layout, tokens) if layout.pipeline == 1 else 0.0,
-        working=recomputed_bytes(model, layout, tokens, sequence, flash_attention, dropout)
-        + gathered_bytes(model, layout, recipe),
+        working=again + gathered_bytes(model, layout, recipe),
     )
 
 
@@ -200,39 +191,26 @@ def layer_bytes(
     return kept, tokens * row * model.heads / layout.tensor
 
 
-def kept_bytes(
-    model: Transformer,
-    layout: Layout,
-    tokens: float,
-    sequence: int,
-    flash_attention: bool,
-    dropout: bool,
-) -> tuple[float, float]:
-    """Bytes one layer keeps from its forward to its backward pass: all but scores, and scores."""
+def recomputed(
+    made: tuple[float, float], layout: Layout, states: float, fused: bool
+) -> tuple[float, float, float]:
+    """Of what a layer makes: bytes kept (all but scores, and scores), and made again for one layer.
+
+    ``states`` are the bytes of its input, all that full recomputation keeps; selective drops the
+    scores, which fused attention never has.
+    """
+    kept, core = made
     if layout.recompute == "full":
-        return 2 * tokens * model.hidden * split(layout), 0.0
-    kept, core = layer_bytes(model, layout, tokens, sequence, flash_attention, dropout)
-    return kept, core if layout.recompute == "none" or flash_attention else 0.0
+        return states * split(layout), 0.0, kept + core
+    if layout.recompute == "none" or fused:
+        return kept, core, 0.0
+    return kept, 0.0, core
 
 
 def logit_bytes(model: Transformer, layout: Layout, tokens: float) -> float:
     """Inputs of the last norm and of the output layer, and logits in fp32."""
     hidden = 4 * model.hidden * split(layout)
     return tokens * (hidden + 4 * model.vocab / layout.tensor)
-
-
-def recomputed_bytes(
-    model: Transformer,
-    layout: Layout,
-    tokens: float,
-    sequence: int,
-    flash_attention: bool,
-    dropout: bool,
-) -> float:
-    """Bytes of the one layer that is being recomputed."""
-    kept, core = layer_bytes(model, layout, tokens, sequence, flash_attention, dropout)
-    again = {"none": 0.0, "selective": 0.0 if flash_attention else core, "full": kept + core}
-    return again[layout.recompute]
 
 
 def gathered_bytes(model: Transformer, layout: Layout, recipe: Recipe) -> float:

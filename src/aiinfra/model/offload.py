@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aiinfra.model.parts import TimeParts
 from aiinfra.model.roofline import operator_time
 
 
@@ -42,23 +43,12 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class OffloadTime:
+class OffloadTime(TimeParts):
     """Seconds of one call by part; the parts sum to ``seconds``."""
 
     overhead: float
     transfer: float
     compute: float
-
-    @property
-    def seconds(self) -> float:
-        """The whole call."""
-        return self.overhead + self.transfer + self.compute
-
-    @property
-    def bound(self) -> str:
-        """The largest part."""
-        parts = {"overhead": self.overhead, "transfer": self.transfer, "compute": self.compute}
-        return max(parts, key=lambda name: parts[name])
 
 
 def offload_time(elements: float, work: Workload, machine: Machine) -> OffloadTime:

@@ -98,15 +98,21 @@ class Read:
     def wavefronts(self) -> int:
         """Cycles that one request occupies the L1 and shared memory unit, at least.
 
-        From shared memory: the most distinct words that fall on one bank. From the L1 cache: the
-        128-byte lines touched. Known error: wide loads are served in groups of lanes and may
-        take up to four times as many.
+        From shared memory: the most distinct words that fall on one bank, or the cycles in which
+        the words return, ``width / 4``, whichever is more; where lanes l and l ^ 1, or l and
+        l ^ 2, ask for the same, two words return at once. From the L1 cache: the 128-byte lines
+        touched. Source of the words returned: NVIDIA Developer Forums, Unexpected shared memory
+        bank conflict, post 2 (read 2026-11-24; said of Volta and Turing, unchecked for newer
+        GPUs). Known error: wide loads are served in groups of lanes, and the banks of each group
+        count for itself.
         """
         starts = [self.address(lane) for lane in range(WARP)]
         if not self.shared:
             return len({start // LINE for start in starts})
         words = {(start + i) // 4 for start in starts for i in range(0, self.width, 4)}
-        return max(sum(word % BANKS == bank for word in words) for bank in range(BANKS))
+        most = max(sum(word % BANKS == bank for word in words) for bank in range(BANKS))
+        paired = any(starts == [starts[lane ^ d] for lane in range(WARP)] for d in (1, 2))
+        return max(most, ceil(self.width / (8 if paired else 4)))
 
 
 @dataclass(frozen=True)
@@ -177,17 +183,19 @@ def tile_time(
     size: int | tuple[int, int, int],
     device: Accelerator,
     precision: str = "fp32",
-    request_cycles: float = 1.0,
+    request_cycles: float | None = None,
 ) -> TileTime:
     """Price ``c = a @ b`` by counted traffic; ``size`` is n, or (rows, columns, steps): m, n, k.
 
     issue: ``2 m n k / peak``, stretched by the loads that share the issue slots (fp32) or by what
     Hopper grants ``mma.sync`` (bf16). load: wavefronts, one a cycle and SM, or requests where
-    these take longer (``request_cycles`` each). L2: ``m n k word (1/R + 1/C)`` and ``c`` once.
-    memory: every matrix once. Known error: no latency, no barriers, no address arithmetic, no
-    copies into shared memory, no caches that fail; the L2's rate is an H100's on every device.
+    these take longer (``request_cycles`` each, one where nothing is said). L2:
+    ``m n k word (1/R + 1/C)`` and ``c`` once. memory: every matrix once. An estimate, not a bound.
+    Known error: no latency, no barriers, no address arithmetic (with all compiled instructions, 8
+    by 8 sums a thread lose a fourth), no copies into shared memory, no caches that fail; the L2's
+    rate is an H100's on every device.
     Against Boehm's kernels on an A6000 it is from 6 % too slow to 1.9 times too fast, with the
-    two cycles for a request that others measured on that card; with one, up to 3 times too fast.
+    two cycles for a request that others measured on that card; with one, up to 2.4 times.
     Raises ``ValueError`` where the device's clock or number of SMs is not published.
     """
     if device.boost_clock is None or device.compute_units is None:
@@ -201,7 +209,8 @@ def tile_time(
     fronts = sum(read.times * read.wavefronts for read in reads)
     warp_steps = flop / 2 / (WARP * madds)
     rounds = ceil(m / tile.rows) * ceil(n / tile.columns) / device.compute_units
-    cycles = warp_steps * max(fronts, loads * request_cycles)
+    each = overhead("memory-request").value if request_cycles is None else request_cycles
+    cycles = warp_steps * max(fronts, loads * each)
     return TileTime(
         issue=flop / (device.peaks[precision] * usable),
         load=cycles / (device.compute_units * device.boost_clock),

@@ -12,7 +12,7 @@ fast: by 20 to 25 % for MT-NLG 530B on thousands of A100, by 25 to 70 % for ZeRO
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from aiinfra.model.collectives import all_gather_time
@@ -24,6 +24,7 @@ from aiinfra.model.data_parallel import (
 )
 from aiinfra.model.layer import WIDTH, Pass, Slice, backwards, layer_time, products
 from aiinfra.model.layout import Cluster, Layout
+from aiinfra.model.parts import TimeParts
 from aiinfra.model.software import Software, software
 from aiinfra.model.transformer import Transformer
 
@@ -36,7 +37,7 @@ PIPELINED = (*LAYER, "recompute")
 
 
 @dataclass(frozen=True)
-class StepTime:
+class StepTime(TimeParts):
     """Seconds of one step on the slowest rank, by part; the parts sum to ``seconds``.
 
     ``matmul`` is the products with weights, ``attention`` scores and weighted sums, ``elementwise``
@@ -48,6 +49,8 @@ class StepTime:
     ``model_flop`` is what the model needs without recomputation, ``masked_flop`` the part of it
     that a causal mask hides.
     """
+
+    BESIDE = ("model_flop", "masked_flop", "peak")
 
     matmul: float
     attention: float
@@ -66,12 +69,6 @@ class StepTime:
     masked_flop: float
     peak: float
 
-    @property
-    def parts(self) -> dict[str, float]:
-        """Seconds by part."""
-        names = [part.name for part in fields(self)][:-3]
-        return {name: getattr(self, name) for name in names}
-
     def without(self, part: str) -> StepTime:
         """Drop one part, for an ablation; the bubble shrinks with the work of a stage.
 
@@ -85,17 +82,6 @@ class StepTime:
             left = sum(getattr(lighter, name) for name in PIPELINED)
             lighter = replace(lighter, bubble=self.bubble * left / work)
         return lighter
-
-    @property
-    def seconds(self) -> float:
-        """The whole step."""
-        return sum(self.parts.values())
-
-    @property
-    def bound(self) -> str:
-        """The largest part."""
-        parts = self.parts
-        return max(parts, key=lambda name: parts[name])
 
     @property
     def mfu(self) -> float:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aiinfra.show.rooflines import Ceiling, Point, roofline
     from aiinfra.show.runs import samples
     from aiinfra.show.scales import Scale
+    from aiinfra.show.server_maps import server_map
     from aiinfra.show.style import COLOURS
     from aiinfra.show.sweeps import Series, sweep
     from aiinfra.show.timelines import Span, timeline
@@ -32,7 +33,7 @@ __all__ = [
     "COLOURS", "Ceiling", "Choice", "Explorer", "HouseAxes", "Point", "Scale", "Series", "Slider",
     "Span", "bank_map", "break_even_explorer", "break_even_figure", "breakdown", "error_by_size",
     "error_ladder", "error_strip", "explorer", "gap", "image", "ladder",
-    "reduction_tree", "roofline", "samples", "sweep", "timeline", "warp_sectors",
+    "reduction_tree", "roofline", "samples", "server_map", "sweep", "timeline", "warp_sectors",
 ]  # fmt: skip
 
 _HOMES = {
@@ -48,6 +49,7 @@ _HOMES = {
     "rooflines": ("Ceiling", "Point", "roofline"),
     "runs": ("samples",),
     "scales": ("Scale",),
+    "server_maps": ("server_map",),
     "style": ("COLOURS",),
     "sweeps": ("Series", "sweep"),
     "timelines": ("Span", "timeline"),

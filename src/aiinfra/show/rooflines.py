@@ -18,6 +18,8 @@ from aiinfra.units import format_quantity, ratio_words, same
 
 INTENSITY = Scale("arithmetic intensity: operations for each byte moved", "FLOP/B")
 RATE = Scale("arithmetic rate", "FLOP/s")
+NAMED_POINTS, MOST_TALL_NAMES = 9, 5  # more points are listed, more roofs named in two lines
+LINE = 0.19  # inches from one entry of the list to the next
 DASHES: tuple[Any, ...] = ("solid", (0, (6, 2)), (0, (2, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 
 
@@ -65,21 +67,29 @@ def roofline(
     """Draw the roofs of one or more machines and kernels as dots with their distance to the roof.
 
     A dot above its roof is said to be above it: then the roof or the count of bytes is wrong.
+    More than ``NAMED_POINTS`` dots are numbered, and named in a list at the right.
     """
     if not ceilings:
         raise ValueError("a roofline needs at least one Ceiling(label, bandwidth, compute)")
     pairs = [(point, roof_of(point, ceilings)) for point in points]
     view_x, view_y = _views(ceilings, points)
     beside = len(ceilings) > 2  # too many slopes to write on: their bandwidths stand at the right
-    names = [_name(ceiling, beside) for ceiling in ceilings]
-    right = max(text_size(f"{head}\n{body}", bold=True)[0] for head, body in names) + 0.12
+    crowded = len(ceilings) > MOST_TALL_NAMES
+    names = [_name(ceiling, beside, crowded) for ceiling in ceilings]
+    listed = _entries(pairs) if len(pairs) > NAMED_POINTS else []
+    beside_words = [*(f"{head}\n{body}" for head, body in names), *listed]
+    right = max(text_size(words, bold=True)[0] for words in beside_words) + 0.12
     source = join_sources([*(c.source for c in ceilings), *(p.source for p in points)])
     axes = plot_axes(title, source, 3.1, (INTENSITY, view_x), (RATE, view_y), right=right)
     labels = Labels(axes)
     for i, ceiling in enumerate(ceilings):
-        _draw_roof(labels, ceiling, i, named=not beside)
-    _name_roofs(axes, ceilings, names)
-    _draw_points(labels, pairs)
+        again = any(ceiling.bandwidth == other.bandwidth for other in ceilings[:i])
+        _draw_roof(labels, ceiling, i, named=not beside and not again)
+    _name_roofs(axes, ceilings, names, LINE * (len(listed) + 0.5) if listed else 0.0)
+    _draw_points(labels, pairs, named=not listed)
+    for i, words in enumerate(reversed(listed)):
+        place = axes.size[0] + 0.1, 0.08 + LINE * i
+        write(axes, *place, words, bold=i == len(listed) - 1)
     return finish(axes, alt or describe(ceilings, pairs, title))
 
 
@@ -111,6 +121,16 @@ def distance_to_roof(point: Point, roof: Ceiling) -> str:
     return f"{ratio_words(top / point.rate)} below the roof"
 
 
+def _entries(pairs: Sequence[tuple[Point, Ceiling]]) -> list[str]:
+    """The list of numbered kernels, each with its distance to the roof."""
+    words = ["below the roof"]
+    for i, (point, roof) in enumerate(pairs, start=1):
+        ratio = roof.at(point.intensity) / point.rate
+        said = ratio_words(ratio) if ratio >= 1 else f"{ratio_words(1 / ratio)} above it"
+        words.append(f"{i}  {point.label}: {said}")
+    return words
+
+
 def roof_of(point: Point, ceilings: Sequence[Ceiling]) -> Ceiling:
     """The roof that a kernel stands under."""
     known_kind(point.kind)
@@ -133,11 +153,13 @@ def _views(ceilings: Sequence[Ceiling], points: Sequence[Point]) -> tuple[View, 
 
 
 def _slope_words(ceiling: Ceiling) -> str:
-    return f"{ceiling.bandwidth_label} {format_quantity(ceiling.bandwidth, 'B/s')}"
+    return f"{ceiling.bandwidth_label} {format_quantity(ceiling.bandwidth, 'B/s')}".strip()
 
 
-def _name(ceiling: Ceiling, beside: bool) -> tuple[str, str]:
-    words = f"{ceiling.compute_label} {format_quantity(ceiling.compute, 'FLOP/s')}"
+def _name(ceiling: Ceiling, beside: bool, crowded: bool) -> tuple[str, str]:
+    words = f"{ceiling.compute_label} {format_quantity(ceiling.compute, 'FLOP/s')}".strip()
+    if crowded:
+        return ceiling.label, f"{words}, {_slope_words(ceiling)}"
     words += f"\n{_slope_words(ceiling)}" if beside else ""
     return wrap(ceiling.label, 1.55, bold=True), wrap(words, 1.55)
 
@@ -170,11 +192,11 @@ def _name_slope(labels: Labels, ceiling: Ceiling, start: float, share: float) ->
 
 
 def _name_roofs(
-    axes: HouseAxes, ceilings: Sequence[Ceiling], names: Sequence[tuple[str, str]]
+    axes: HouseAxes, ceilings: Sequence[Ceiling], names: Sequence[tuple[str, str]], above: float
 ) -> None:
     levels = [axes.at(axes.get_xlim()[1], c.compute)[1] for c in ceilings]
     sizes = [text_size(f"{head}\n{body}")[1] for head, body in names]
-    heights = spread_out(levels, sizes, 0.0, axes.size[1] + 0.1, gap=0.06)
+    heights = spread_out(levels, sizes, above, axes.size[1] + 0.1, gap=0.06)
     start = axes.size[0] + 0.1
     for i, (head, body) in enumerate(names):
         ink, top = INK[ceilings[i].kind], heights[i] + sizes[i] / 2
@@ -183,17 +205,15 @@ def _name_roofs(
         write(axes, start, top - text_size(head)[1], body, colour=ink, va="top")
 
 
-def _draw_points(labels: Labels, pairs: Sequence[tuple[Point, Ceiling]]) -> None:
-    axes = labels.axes
-    for point, roof in pairs:
+def _draw_points(labels: Labels, pairs: Sequence[tuple[Point, Ceiling]], named: bool) -> None:
+    axes, notes = labels.axes, []
+    for i, (point, roof) in enumerate(pairs, start=1):
         ends = [point.intensity] * 2, [point.rate, roof.at(point.intensity)]
         colour, path = COLOURS[point.kind], axes.path(*ends)
         stroke(axes, path[:, 0], path[:, 1], colour, 1.3, linestyle=DOTTED, zorder=4)
         spot(axes, path[0, 0], path[0, 1], MARKERS[point.kind] or "o", colour, 9)
         labels.keep_off_line(*ends)
         labels.keep_off_spot(point.intensity, point.rate)
-    notes = [
-        (p.intensity, p.rate, f"{p.label}\n{distance_to_roof(p, roof)}", p.kind)
-        for p, roof in pairs
-    ]
+        words = f"{point.label}\n{distance_to_roof(point, roof)}" if named else str(i)
+        notes.append((point.intensity, point.rate, words, point.kind))
     labels.call_out(notes, width=1.8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,7 +69,7 @@ def sweep(
     labels = Labels(axes)
     for value, label in wall_at:
         _draw_wall(labels, value, label)
-    _draw_guides(labels, guides)
+    _draw_guides(labels, guides, {v for line in lines for v in line.x})
     for i, line in enumerate(lines):
         _draw_line(labels, line, _shape(lines, i))
     _name_lines(axes, late, names)
@@ -170,9 +170,16 @@ def _draw_wall(labels: Labels, value: float, label: str) -> None:
     labels.boxes += [Box(0, y + 0.14, size[0] + 0.06, y + 0.18 + size[1])]
 
 
-def _draw_guides(labels: Labels, guides: Sequence[tuple[float, str]]) -> None:
-    """Draw dotted vertical lines, named at the foot on two levels in turn."""
+def _draw_guides(
+    labels: Labels, guides: Sequence[tuple[float, str]], points: Collection[float]
+) -> None:
+    """Draw dotted vertical lines, named at the foot on two levels in turn.
+
+    Where every point of a linear axis stands on one, the names replace the numbers.
+    """
     axes = labels.axes
+    if axes.get_xscale() == "linear" and set(points) <= {value for value, _ in guides}:
+        axes.set_xticks([])
     for i, (value, label) in enumerate(sorted(guides)):
         x, y = axes.at(value, axes.get_ylim()[0])[0], 0.12 + 0.2 * (i % 2)
         stroke(axes, [x, x], [0, axes.size[1]], "#A8A8A8", 1, linestyle=DOTTED, zorder=1.8)

@@ -6,7 +6,7 @@ from aiinfra.teach.compare import compare
 from aiinfra.teach.predict import predict
 from aiinfra.teach.quiz import quiz
 from aiinfra.teach.score import score
-from aiinfra.teach.trial import trial
+from aiinfra.teach.trial import trial, tried
 from aiinfra.teach.words import learned
 
-__all__ = ["check", "compare", "learned", "ledger", "predict", "quiz", "score", "trial"]
+__all__ = ["check", "compare", "learned", "ledger", "predict", "quiz", "score", "trial", "tried"]

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aiinfra.files import write_atomic
 from aiinfra.teach import entries
 from aiinfra.teach.entries import Entry, State
-from aiinfra.teach.storage import locked, set_aside, write_atomic
+from aiinfra.teach.storage import locked, set_aside
 from aiinfra.teach.words import warn
 
 

@@ -1,4 +1,4 @@
-"""Files that survive kills, damage and other writers: a lock and an atomic replacement."""
+"""Files that survive damage and other writers: a lock, and a place aside."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-POLL_SECONDS = 0.01
+from aiinfra.files import POLL_SECONDS, replace
+
 NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 # Both locks belong to the open file, so that the system frees them when a process is killed.
@@ -35,6 +36,7 @@ else:
 def locked(path: Path, timeout: float = 5.0) -> Iterator[None]:
     """Hold the lock that goes with ``path``; make its folder if there is none.
 
+    What a killed writer left half written beside ``path`` is swept away.
     Raises ``TimeoutError`` when another process holds it for longer than ``timeout`` seconds, and
     another ``OSError`` when the folder cannot be written. Goes on without a lock on a file system
     that has none.
@@ -47,6 +49,10 @@ def locked(path: Path, timeout: float = 5.0) -> Iterator[None]:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"another process keeps {path} locked")
             time.sleep(POLL_SECONDS)
+        real = Path(os.path.realpath(path))
+        for leftover in real.parent.glob(real.name + ".*.tmp"):
+            with suppress(OSError):
+                leftover.unlink()
         yield
     finally:
         os.close(handle)
@@ -59,34 +65,6 @@ def acquired(handle: int) -> bool:
     except OSError as problem:
         return problem.errno in NO_LOCKS_HERE
     return True
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Replace the file's content such that a reader sees all of the old or all of the new.
-
-    A kill at any moment leaves one or the other; call it with the lock held.
-    """
-    path = Path(os.path.realpath(path))
-    for leftover in path.parent.glob(path.name + ".*.tmp"):
-        with suppress(OSError):
-            leftover.unlink()
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    replace(temporary, path)
-
-
-def replace(source: Path, target: Path, attempts: int = 100) -> None:
-    """Rename over ``target``; Windows refuses for as long as somebody reads it, so try again."""
-    for attempt in range(attempts):
-        try:
-            return os.replace(source, target)
-        except PermissionError:
-            if sys.platform != "win32" or attempt == attempts - 1:
-                raise
-            time.sleep(POLL_SECONDS)
 
 
 def set_aside(path: Path, why: str) -> Path:

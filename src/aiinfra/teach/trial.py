@@ -1,4 +1,4 @@
-"""Try a kernel before it is checked: launch it, draw what it does to memory, say what went wrong.
+"""Try an answer before it is checked: run it, draw what it does, say what went wrong.
 
 A trial never ends in a traceback: a stub, a mistake or a kernel without the kind of access that
 the figure shows gets a sentence.
@@ -97,4 +97,20 @@ def trial(
         return draw(Trial(report))
     except ValueError as problem:
         say(f"Nothing to draw: {problem}.")
+        return None
+
+
+def tried(function: Any, use: Callable[[Any], Any]) -> Any | None:
+    """Return ``use(function)``, a figure of what the learner's function does.
+
+    Where the function is a stub, or where it fails, say so and return ``None``.
+    """
+    if not attempted(function):
+        say("Write the function first: here you will see what it does.")
+        return None
+    try:
+        return use(function)
+    except Exception as problem:  # whatever a beginner's function may provoke
+        kind = "" if type(problem).__name__ == "Wrong" else f"{type(problem).__name__}: "
+        say(f"It does not work yet. {kind}{problem}")
         return None

@@ -6,11 +6,12 @@ from dataclasses import dataclass, fields
 
 from aiinfra.model import inference
 from aiinfra.model.inference import Deployment
+from aiinfra.model.parts import TimeParts
 from aiinfra.model.transformer import Transformer
 
 
 @dataclass(frozen=True)
-class StepTime:
+class StepTime(TimeParts):
     """Seconds of one iteration by part; the parts sum to ``seconds``.
 
     ``overhead`` is launches, scheduling and sampling, ``weights`` streaming the weights,
@@ -23,11 +24,6 @@ class StepTime:
     compute: float
     activations: float
     kv: float
-
-    @property
-    def seconds(self) -> float:
-        """The whole iteration."""
-        return self.overhead + self.weights + self.compute + self.activations + self.kv
 
     @property
     def bound(self) -> str:

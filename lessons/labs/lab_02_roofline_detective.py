@@ -1,0 +1,365 @@
+# %% [markdown]
+# # Unmask eight kernels by their roofline
+#
+# **What does a kernel without a name do, which wall does it run into, and how long would it take
+# on another machine?**
+#
+# *You'll do:* probe eight compiled kernels, count what they compute and move, place them under
+# the roof of one core, and predict them on a GPU.
+#
+# *You'll learn*
+#
+# - to recognise a kernel by what it does to its data;
+# - to count FLOP and bytes from a formula and an array's shape;
+# - to tell what bounds a kernel, what would change that, and what to promise elsewhere.
+#
+# *You'll need:* lesson 03, 50 to 90 minutes, any computer.
+
+# %%
+import numpy as np
+
+from aiinfra.measure import experiment, time_call
+from aiinfra.results import Table
+from aiinfra.show import Ceiling, Point, roofline
+from aiinfra.teach import check, score, tried
+from aiinfra.teach.suspects import PRECISION, Case, ceiling_calls
+
+# %% [markdown]
+# ## Your case
+#
+# Write your name. It decides which eight of nineteen kernels you get, on data of what size, and
+# for which GPU you predict at the end: the same name, the same case.
+#
+# All of them are compiled for one core and compute in float64. You may run a suspect on its own
+# data or on yours; you see its arguments and one of its two counters. Hardware counts FLOP and
+# bytes of memory; here both follow from a formula, each byte of the inputs and outputs counted
+# once. One of the two was not recorded.
+
+# %%
+NAME = "Ada"
+case = Case(NAME)
+for suspect in case.suspects:
+    known = {name: value for name, value in suspect.counters.items() if value}
+    print(f"{suspect.number}: {suspect.arguments}", *(f"{v:,.0f} {k}" for k, v in known.items()))
+
+# %% [markdown]
+# ## Task 1: what kind is it?
+#
+# | kind | what it does |
+# |---|---|
+# | `"streaming"` | each output from the inputs at the same place |
+# | `"stencil"` | each output from a place and its neighbours |
+# | `"reduction"` | one number, or few, from all |
+# | `"indirect"` | one argument says where in another to read or write |
+# | `"matrix product"` | rows times columns, or times a vector |
+# | `"arithmetic"` | very many operations for each number |
+# | `"chain"` | each step needs the result of the step before |
+#
+# Where two fit, take the one that says more about its time.
+
+# %% [markdown]
+# The next cell runs one suspect on data that you choose. `inputs(8)` makes data of the right shapes, of which you may change any
+# element; `probe` returns what the arguments hold afterwards, and what was returned.
+
+# %%
+suspect = case.suspects[0]
+before = suspect.inputs(8)
+for array in before:
+    print("before", np.round(array, 2).tolist())
+for array in suspect.probe(*before):
+    print("after ", np.round(array, 2).tolist() if array is not None else None)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Set all inputs to 0 but one, which is 1. The outputs that move
+# are those that depend on it, and how far they move is its weight. Then set all of them to 1, or
+# double one.</details>
+#
+# <details><summary>Hint 2</summary>The shapes tell a lot: three squares, a square and two vectors,
+# an argument of whole numbers, a single array and one number out. Two vectors of a few thousand
+# that take long: what if every element meets every other?</details>
+
+
+# %%
+def kinds():
+    """Return {number: kind} for your eight suspects."""
+    # begin solution
+    return {1: "arithmetic", 2: "chain", 3: "matrix product", 4: "indirect", 5: "stencil",
+            6: "streaming", 7: "matrix product", 8: "reduction"}  # fmt: skip
+    # end solution
+
+
+# %% [markdown]
+# A claim goes to the checker with the *evidence*: the times that this machine measured. The
+# fastest of nine to twenty repeats counts, since other programs can only make a kernel slower. The
+# roofs of one core are the best that six kernels reach, four in memory and two in the nearest
+# cache.
+
+
+# %%
+@experiment(needs="cpu")
+def line_up(name):
+    """Time the eight suspects of a name, each on its own data."""
+    rows = []
+    for suspect in Case(name).suspects:
+        run = time_call(suspect.ready())
+        rows.append({"suspect": suspect.number, "seconds": run.best, "slowest": run.worst})
+    return Table.from_rows(rows, units={"seconds": "s", "slowest": "s"})
+
+
+@experiment(needs="cpu")
+def roofs():
+    """Find bandwidth and peak of one core."""
+    row = {
+        name: max(work / time_call(call).best for call, work in calls)
+        for name, calls in ceiling_calls().items()
+    }
+    return Table.from_rows([row], units={"bandwidth": "B/s", "peak": "FLOP/s"})
+
+
+# %%
+timed, roof = line_up(NAME), roofs()
+peak, bandwidth = roof["peak"][0], roof["bandwidth"][0]
+evidence = case.evidence(timed["seconds"], peak, bandwidth)
+timed
+
+# %%
+check("lab_02.kinds", case.claim(evidence, kinds()))
+
+# %% [markdown]
+# ## Task 2: the missing counter
+#
+# For each suspect one counter is missing: FLOP or bytes of one call. An addition, subtraction,
+# multiplication, division or comparison is 1 FLOP, a multiply-add is 2. Bytes count each element
+# that is read once, each that is written once, and one that is read and written twice; 8 bytes
+# each. What an argument holds but nobody touches does not count.
+#
+# Write `count()`: `{number: the missing counter}`, within 10 %. Nobody counts borders.
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Write down the formula for one output, count its operations, and
+# multiply by the number of outputs. For bytes, ask of each argument: is it read, written, or
+# both?</details>
+#
+# <details><summary>Hint 2</summary>How many turns does a loop make that you cannot see? Feed it
+# data that count: a sum of ones tells how many it added, a polynomial at 1 how many steps it took,
+# and the known counter, divided by the size, what one element costs.</details>
+
+
+# %%
+def count():
+    """Return {number: FLOP or bytes of one call, whichever is missing}."""
+    # begin solution
+    return {
+        1: 3 * 2953**2,  # a difference, its square, a sum, for all pairs
+        2: 8 * 4_393_759,
+        3: 2 * 310**3,
+        4: 8 * 6_145_152,
+        5: 6 * 2374**2,
+        6: 16 * 5_512_320,
+        7: 2 * 2595**2,
+        8: 8 * 6_832_608,
+    }
+    # end solution
+
+
+# %%
+check("lab_02.count", case.claim(evidence, count()))
+
+# %% [markdown]
+# ## Task 3: place them
+#
+# Write `place(flop, n_bytes, seconds, peak, bandwidth)`: return the arithmetic intensity in FLOP/B,
+# the rate in FLOP/s, and the share of the roof that is reached: the time that the roofline gives,
+# over the time that it took. Your own kernels are drawn with it.
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>The roofline gives the longer of two times: that of the
+# arithmetic at the peak, and that of the bytes at the bandwidth.</details>
+#
+# <details><summary>Hint 2</summary>A share of 1 is a kernel at its roof. Above 1, the count or the
+# roof is wrong: kernels that only read may go there, since a triad also fetches what it
+# overwrites.</details>
+
+
+# %%
+def place(flop, n_bytes, seconds, peak, bandwidth):
+    """Return intensity (FLOP/B), rate (FLOP/s) and share of the roof."""
+    # begin solution
+    least = max(flop / peak, n_bytes / bandwidth)
+    return flop / n_bytes, flop / seconds, least / seconds
+    # end solution
+
+
+# %%
+def counters(number):
+    """FLOP, bytes and seconds of a suspect: what was recorded, what you counted, the time."""
+    known, mine = case.suspects[number - 1].counters, (count() or {}).get(number)
+    if mine is None:
+        raise ValueError(f"task 2 has no counter for suspect {number} yet")
+    flop, n_bytes = (float(mine) if known[k] is None else known[k] for k in ("flop", "bytes"))
+    return flop, n_bytes, timed["seconds"][number - 1]
+
+
+def under_the_roof(part, numbers):
+    """Draw some suspects under the roof of one core."""
+    dots, low = [], 0
+    for number in numbers:
+        intensity, rate, share = part(*counters(number), peak, bandwidth)
+        dots.append(Point(str(number), intensity, rate, "cpu", source=timed.source))
+        low += share < 0.2
+    core = Ceiling("one core", bandwidth, peak, "cpu", source=roof.source)
+    title = f"{low} of the suspects {numbers[0]} to {numbers[-1]} stay below a fifth of their roof"
+    return roofline([core], dots, title)
+
+
+tried(place, lambda part: under_the_roof(part, range(1, 5)))
+
+# %%
+tried(place, lambda part: under_the_roof(part, range(5, 9)))
+
+# %%
+check("lab_02.place", place)
+
+# %% [markdown]
+# ## Task 4: name the wall
+#
+# The rule, on this machine: a kernel that reaches less than a fifth of its roof is bound by
+# `"neither"`; the others by `"memory"` on the left of the ridge and by `"compute"` on its right.
+# Near a border both answers count.
+#
+# Write `bounds()`: `{number: bound}` for your eight suspects. You may write them down, or let
+# `place` and `counters` decide.
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>The ridge is where both times are equal, at an intensity of
+# <code>peak / bandwidth</code>.</details>
+#
+# <details><summary>Hint 2</summary>For each number ask <code>place(*counters(number), peak,
+# bandwidth)</code>. First the share; only if it is a fifth or more, the intensity.</details>
+
+
+# %%
+def bounds():
+    """Return {number: "memory", "compute" or "neither"}."""
+    # begin solution
+    found = {}
+    for number in range(1, 9):
+        intensity, _, share = place(*counters(number), peak, bandwidth)
+        side = "memory" if intensity < peak / bandwidth else "compute"
+        found[number] = side if share >= 0.2 else "neither"
+    return found
+    # end solution
+
+
+# %%
+check("lab_02.bounds", case.claim(evidence, bounds()))
+
+# %% [markdown]
+# ## Task 5: how long on another machine?
+#
+# A kernel that reaches half of the roof here may reach half of another roof as well, if it is
+# written as well for it. That is the whole promise of a roofline, and it holds only for kernels
+# that a roof bounds.
+#
+# Write `elsewhere()`: `{number: seconds}` on the GPU of your case, whose float64 peak and
+# bandwidth the next cell prints, with the same share of its roof; `None` for a suspect that
+# neither roof bounds. The checker allows 15 %.
+
+# %%
+target = case.target
+there = target.peaks[PRECISION], target.memory_bandwidth
+print(f"{target.name}: {there[0] / 1e12:.3g} TFLOP/s in {PRECISION}, {there[1] / 1e12:.3g} TB/s")
+print(target.quantity("memory_bandwidth").source)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>The other machine has another ridge: a kernel that memory
+# bounds here may be bound by arithmetic there. Compute the time under the new roof from FLOP and
+# bytes.</details>
+#
+# <details><summary>Hint 2</summary>Seconds there are the least seconds there, divided by the share
+# reached here. <code>place(flop, n_bytes, 1.0, *there)</code> has the least seconds as its third
+# result.</details>
+
+
+# %%
+def elsewhere():
+    """Return {number: seconds on the target, or None where no roof bounds the kernel}."""
+    # begin solution
+    found = {}
+    for number, bound in bounds().items():
+        flop, n_bytes, seconds = counters(number)
+        share = place(flop, n_bytes, seconds, peak, bandwidth)[2]
+        least = place(flop, n_bytes, 1.0, *there)[2]
+        found[number] = None if bound == "neither" else least / share
+    return found
+    # end solution
+
+
+# %%
+check("lab_02.elsewhere", case.claim(evidence, elsewhere()))
+
+# %% [markdown]
+# ## Task 6: what would move the wall?
+#
+# | remedy | what it means |
+# |---|---|
+# | `"fewer bytes"` | fuse it with its neighbours, use smaller numbers, keep more in caches |
+# | `"faster arithmetic"` | tensor cores, lower precision, a higher clock |
+# | `"more at once"` | independent work beside a chain |
+# | `"better addresses"` | sort or group, so that whole lines are used |
+# | `"more per call"` | a larger batch: calling takes longer than computing |
+#
+# Write `mends()`: `{number: remedy}`, the one that moves what bounds the suspect on this machine.
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Start from the bound. For memory and compute it names the
+# remedy.</details>
+#
+# <details><summary>Hint 2</summary>For "neither" ask what it waits for: the result of the step
+# before, lines of memory of which it uses one number, or Python, which calls it.</details>
+
+
+# %%
+def mends():
+    """Return {number: remedy}."""
+    # begin solution
+    known = {"memory": "fewer bytes", "compute": "faster arithmetic"}
+    waits = {number: "more at once" for number in range(1, 9)} | {4: "better addresses"}
+    return {n: known.get(bound, waits[n]) for n, bound in bounds().items()}
+    # end solution
+
+
+# %%
+check("lab_02.mends", case.claim(evidence, mends()))
+
+# %% [markdown]
+# ## Where this model breaks
+#
+# - Counted bytes are the least that can move. A gather moves a line of 64 bytes for a number of 8,
+#   and a store to a fresh line fetches it first: both put a kernel below its roof for no fault of
+#   its code.
+# - Caches have roofs of their own. A working set that fits one may stand above the roof of memory.
+# - Other programs share the memory of your core: measure again when the slowest repeat took much
+#   longer than the fastest.
+# - The prediction says "if it is written as well there". A gather or a stencil often is not.
+
+# %% [markdown]
+# ## You learned
+#
+# - One impulse in a field of zeros shows what a kernel does to its data.
+# - FLOP and bytes follow from a formula and from shapes; with the time they give the place under
+#   the roof, and the share of it.
+# - The wall names the remedy, and the share travels to another machine, if a wall there is.
+
+# %%
+score("lab_02")
+
+# %% [markdown]
+# ## Further reading
+#
+# - [Roofline: an insightful visual performance model](https://doi.org/10.1145/1498765.1498785):
+#   Williams, Waterman and Patterson in 2009, with kernels like these on four machines.
+# - [LIKWID](https://github.com/RRZE-HPC/likwid): reads the counters of real hardware, where you
+#   may, FLOP and bytes of memory among them.
+# - [Nsight Compute's roofline](https://docs.nvidia.com/nsight-compute/ProfilingGuide/index.html):
+#   the same picture for a GPU, from its own counters.

@@ -1,0 +1,182 @@
+"""Eight unlabelled kernels of lab 02, drawn from the learner's name, and what was measured on them.
+
+A suspect can be run, probed with any data and asked for its counters. Counters are computed by
+formula (see ``suspect_pool``), since hardware counters are seldom at hand; half of them are kept
+back. Nothing here is secret: who wants to read the pool can.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aiinfra.facts.catalogue import accelerator
+from aiinfra.facts.schema import Accelerator
+from aiinfra.teach.stub import attempted
+from aiinfra.teach.suspect_pool import (
+    KINDS,
+    POOL,
+    Entry,
+    dot,
+    pairs,
+    products,
+    scale,
+    total,
+    triad,
+)
+
+TARGETS = ("a100-sxm-80gb", "h100-sxm", "h200-sxm", "v100-sxm-32gb")
+PRECISION = "fp64"
+FAST = {"reassoc", "contract", "nsz", "arcp"}
+
+
+@functools.cache
+def compiled(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a kernel for one core; sums may be reordered, so that SIMD lanes can be used."""
+    import numba
+
+    return numba.njit(fastmath=FAST, error_model="numpy")(body)
+
+
+class Suspect:
+    """One kernel without a name; ``number`` is all that it is called by."""
+
+    def __init__(self, number: int, entry: Entry, n: int, seed: int, shown: str) -> None:
+        self.number = number
+        self._entry, self._n, self._seed, self._shown = entry, n, seed, shown
+
+    def __repr__(self) -> str:
+        return f"suspect {self.number}: {self.arguments}, {self.counters}"
+
+    @functools.cached_property
+    def _shape(self) -> tuple[str, int]:
+        data = self._data()
+        names = [f"{array.dtype}[{', '.join(map(str, array.shape))}]" for array in data]
+        return ", ".join(names), sum(array.nbytes for array in data)
+
+    @property
+    def arguments(self) -> str:
+        """Types and shapes of what it is called with."""
+        return self._shape[0]
+
+    def _data(self) -> tuple[Any, ...]:
+        return self._entry.data(np.random.default_rng(self._seed), self._n)
+
+    @property
+    def working_set(self) -> int:
+        """Bytes of all arguments."""
+        return self._shape[1]
+
+    @property
+    def counters(self) -> dict[str, float | None]:
+        """FLOP and bytes of one call; one of the two is ``None``: it was not counted."""
+        work = self._entry.work(self._n)
+        known = {"flop": float(work.flop), "bytes": float(work.n_bytes)}
+        return {name: value if name == self._shown else None for name, value in known.items()}
+
+    def inputs(self, n: int = 8, seed: int = 0) -> tuple[Any, ...]:
+        """Small data of the right kinds, for ``probe``."""
+        return self._entry.data(np.random.default_rng(seed), n)
+
+    def probe(self, *arrays: Any) -> tuple[Any, ...]:
+        """Run on copies of these arrays; return the arrays afterwards and what it returned."""
+        copies = tuple(np.array(array) for array in arrays)
+        returned = compiled(self._entry.body)(*copies)
+        return (*copies, returned)
+
+    def ready(self) -> Callable[[], Any]:
+        """Return a call of the whole kernel without arguments, to be timed."""
+        return functools.partial(compiled(self._entry.body), *self._data())
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the checker knows of one suspect."""
+
+    kind: str
+    also: tuple[str, ...]
+    flop: float
+    n_bytes: float
+    hidden: str
+    small: bool
+
+
+class Case:
+    """The eight suspects of a learner and the machine to predict for, all drawn from the name."""
+
+    def __init__(self, learner: str) -> None:
+        self.learner = str(learner).strip().casefold()
+        digest = hashlib.sha256(self.learner.encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+        chosen = drawn(rng)
+        shown = rng.permutation(["flop", "bytes"] * (len(chosen) // 2)).tolist()
+        self.suspects: list[Suspect] = []
+        for number, (entry, counter) in enumerate(zip(chosen, shown, strict=True), start=1):
+            low, high = entry.sizes
+            n, seed = int(rng.integers(low, high)), int(rng.integers(2**31))
+            self.suspects.append(Suspect(number, entry, n, seed, counter))
+        self.target: Accelerator = accelerator(str(rng.choice(TARGETS)))
+
+    def truth(self, number: int) -> Truth:
+        """What is so about a suspect, for the checker."""
+        suspect = self.suspects[number - 1]
+        entry, work = suspect._entry, suspect._entry.work(suspect._n)
+        hidden = "bytes" if suspect._shown == "flop" else "flop"
+        return Truth(entry.kind, entry.also, work.flop, work.n_bytes, hidden, entry.small)
+
+    def evidence(
+        self, seconds: Mapping[int, float] | Sequence[float], peak: float, bandwidth: float
+    ) -> dict[str, Any]:
+        """Keep what was measured: s of each suspect, FLOP/s and B/s of this core, under a seal."""
+        values = seconds.values() if isinstance(seconds, Mapping) else seconds
+        kept = {
+            "learner": self.learner, "seconds": [float(value) for value in values],
+            "peak": float(peak), "bandwidth": float(bandwidth),
+        }  # fmt: skip
+        return {**kept, "seal": seal(kept)}
+
+    def claim(self, evidence: Any, answer: Any) -> dict[str, Any] | None:
+        """Put an answer and its evidence together for ``check``; ``None`` for a blank answer."""
+        return {"evidence": evidence, "answer": answer} if attempted(answer) else None
+
+
+def drawn(rng: Any) -> list[Entry]:
+    """One entry of each kind and one more, shuffled."""
+    chosen = [int(rng.choice([i for i, e in enumerate(POOL) if e.kind == k])) for k in KINDS]
+    rest = [i for i in range(len(POOL)) if i not in chosen]
+    chosen.append(int(rng.choice(rest)))
+    return [POOL[i] for i in rng.permutation(chosen).tolist()]
+
+
+def seal(kept: Mapping[str, Any]) -> str:
+    """A checksum that shows a number changed since it was measured; no protection."""
+    text = repr([kept[name] for name in ("learner", "seconds", "peak", "bandwidth")])
+    return hashlib.sha256(f"lab_02 {text}".encode()).hexdigest()[:16]
+
+
+def ceiling_calls(n: int = 6_000_000) -> dict[str, list[tuple[Callable[[], Any], float]]]:
+    """Calls that show the roofs of one core, each with its bytes or FLOP; the best one counts.
+
+    Bandwidth is that of a triad, a scaling, a dot product and a sum. Peak is that of two kernels
+    within the nearest cache: multiply-adds alone, and multiply-adds with as many subtractions,
+    which some cores compute beside them.
+    """
+    far, near = np.ones((3, n)), np.full((2, 1024), 0.5)
+    turns = float(near.shape[1] ** 2)
+    return {
+        "bandwidth": [
+            (functools.partial(compiled(triad), *far), 24.0 * n),
+            (functools.partial(compiled(scale), *far[:2]), 16.0 * n),
+            (functools.partial(compiled(dot), *far[:2]), 16.0 * n),
+            (functools.partial(compiled(total), far[0]), 8.0 * n),
+        ],
+        "peak": [
+            (functools.partial(compiled(products), *near), 2 * turns),
+            (functools.partial(compiled(pairs), *near), 3 * turns),
+        ],
+    }

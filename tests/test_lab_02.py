@@ -1,0 +1,259 @@
+"""Lab 02: every name gets a fair case, its truth is counted, and wrong answers hear where."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from lab_02_answers import BANDWIDTH, PEAK, RIGHT, WRONG, made_up, right_kinds, truths
+from lab_kit import Lab
+
+from aiinfra.teach.check import tasks
+from aiinfra.teach.graders.lab_02 import BOUNDS, MENDS
+from aiinfra.teach.suspect_pool import KINDS, POOL, Entry
+from aiinfra.teach.suspects import PRECISION, TARGETS, Case, compiled
+
+LAB = Lab("lab_02_roofline_detective")
+TASKS = list(RIGHT)
+NAMES = ["Ada", "grace", "Alan T.", "名前", ""]
+SMALL = {"multiply": 16, "count": 4000, "chase": 6400, "apply": 40}  # else 64
+
+
+def handed_in(task: str, case: Case, answer: Any) -> Any:
+    return answer if task == "place" else case.claim(made_up(case), answer(case))
+
+
+RIGHT_CASES = [(task, i, name) for task in TASKS for i in range(2) for name in NAMES]
+WRONG_CASES = [(task, i) for task in TASKS for i in range(len(WRONG[task]))]
+
+
+@pytest.mark.parametrize(("task", "i", "name"), RIGHT_CASES)
+def test_right_answers_pass_whatever_the_name(task: str, i: int, name: str) -> None:
+    verdict = LAB.grade(task, handed_in(task, Case(name), RIGHT[task][i]))
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize(("task", "i"), WRONG_CASES)
+@pytest.mark.parametrize("name", NAMES[:3])
+def test_wrong_answers_fail_and_hear_why(task: str, i: int, name: str) -> None:
+    answer, words, earned = WRONG[task][i]
+    verdict = LAB.grade(task, handed_in(task, Case(name), answer))
+    assert not verdict.passed
+    assert re.search(words, verdict.message), verdict.message
+    assert verdict.score < 1 if earned is None else verdict.score == pytest.approx(earned)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_verdict_never_tells_the_kind(name: str) -> None:
+    case = Case(name)
+    for kind in KINDS:
+        answer = dict.fromkeys(range(1, 9), kind)
+        message = LAB.grade("kinds", case.claim(made_up(case), answer)).message
+        assert not [other for other in KINDS if other != kind and f'"{other}"' in message]
+        assert "pairs" not in message
+
+
+def test_every_task_has_two_right_and_six_wrong_answers() -> None:
+    assert {f"lab_02.{task}" for task in TASKS} == {t for t in tasks() if t.startswith("lab_02.")}
+    assert all(len(RIGHT[task]) >= 2 and len(WRONG[task]) >= 6 for task in TASKS)
+
+
+# --- evidence -----------------------------------------------------------------------------------
+
+
+def test_truth_follows_the_measurement_and_not_the_claim() -> None:
+    """The same claim is right with one measurement and wrong with another."""
+    case = Case("Ada")
+    number = next(n for n, t in truths(case).items() if t.kind == "streaming" and not t.small)
+    slow = made_up(case, seconds={number: 1e3})
+    answer = RIGHT["bounds"][0](case)
+    assert LAB.grade("bounds", case.claim(made_up(case), answer)).passed
+    verdict = LAB.grade("bounds", case.claim(slow, answer))
+    assert f"suspect {number}: how far below the roof" in verdict.message
+    assert LAB.grade("bounds", case.claim(slow, answer | {number: "neither"})).passed
+
+
+@pytest.mark.parametrize(
+    "change", [{"seconds": [1.0] * 8}, {"peak": 1.0}, {"learner": "grace"}, {"seal": "0"}]
+)
+def test_changed_evidence_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    case = Case("Ada")
+    claim = case.claim(made_up(case) | change, right_kinds(case))
+    assert "was changed" in LAB.apart("kinds", claim, tmp_path).message
+
+
+@pytest.mark.parametrize(
+    "submission",
+    [3, "kinds", {1: "chain"}, {"evidence": None, "answer": {}}, {"evidence": {"learner": 3}}],
+)
+def test_answer_without_evidence_is_refused(submission: Any, tmp_path: Path) -> None:
+    verdict = LAB.apart("kinds", submission, tmp_path)
+    assert not verdict.passed
+    assert "case.claim(evidence, answer)" in verdict.message
+
+
+@pytest.mark.parametrize("seconds", [[1.0] * 7, [0.0] * 8, [float("nan")] * 8])
+def test_times_that_cannot_be_are_refused(seconds: list[float]) -> None:
+    case = Case("Ada")
+    evidence = case.evidence(seconds, PEAK, BANDWIDTH)
+    assert "a time for each" in LAB.grade("kinds", case.claim(evidence, {1: "chain"})).message
+
+
+def test_near_a_border_both_bounds_count() -> None:
+    case = Case("Ada")
+    number, truth = next((n, t) for n, t in truths(case).items() if t.kind == "reduction")
+    roof = max(truth.flop / PEAK, truth.n_bytes / BANDWIDTH)
+    evidence = made_up(case, seconds={number: roof / 0.19})
+    for bound in ("memory", "neither"):
+        answer = RIGHT["bounds"][0](case) | {number: bound}
+        assert LAB.grade("bounds", case.claim(evidence, answer)).passed
+
+
+# --- what a notebook hands in -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_untouched_stub_is_not_attempted(task: str, tmp_path: Path) -> None:
+    stub, case = LAB.stub(task), Case("Ada")
+    answer = stub if task == "place" else case.claim(made_up(case), stub())
+    assert not LAB.apart(task, answer, tmp_path).attempted
+
+
+def test_solutions_of_the_named_case_score_full_marks(tmp_path: Path) -> None:
+    scope, case = LAB.solutions, Case("Ada")
+    evidence = made_up(case)
+    rows = {"seconds": evidence["seconds"]}
+    target = case.target
+    there = target.peaks[PRECISION], target.memory_bandwidth
+    scope |= {"case": case, "timed": rows, "peak": PEAK, "bandwidth": BANDWIDTH, "there": there}
+    for task in TASKS:
+        answer = scope[task] if task == "place" else case.claim(evidence, scope[task]())
+        verdict = LAB.apart(task, answer, tmp_path)
+        assert verdict.passed, verdict
+        assert verdict.score == 1
+
+
+@pytest.mark.parametrize("words", ["KeyError", "more memory"])
+def test_place_that_breaks_fails_in_words(words: str, tmp_path: Path) -> None:
+    def raises(*arguments: float) -> Any:
+        raise KeyError("forgotten")
+
+    def swells(*arguments: float) -> Any:
+        return [0] * 10**11
+
+    broken = raises if words == "KeyError" else swells
+    assert words in LAB.apart("place", broken, tmp_path).message
+
+
+# --- the pool -----------------------------------------------------------------------------------
+
+
+def test_same_name_same_case() -> None:
+    one, two, other = (repr(Case(name).suspects) for name in ("Ada", " ada ", "Bob"))
+    assert one == two != other
+
+
+def test_every_case_has_all_kinds_and_half_of_the_counters() -> None:
+    seen = set()
+    for name in map(str, range(60)):
+        case = Case(name)
+        kinds = [truth.kind for truth in truths(case).values()]
+        assert len(kinds) == 8
+        assert set(kinds) == set(KINDS)
+        counters = [value for s in case.suspects for value in s.counters.values()]
+        assert sum(value is None for value in counters) == 8
+        assert case.target.slug in TARGETS
+        seen |= {suspect._entry for suspect in case.suspects}
+    assert seen == set(POOL), "an entry that nobody ever gets"
+
+
+def test_suspect_hides_its_name_and_keeps_your_arrays() -> None:
+    suspect = Case("Ada").suspects[0]
+    assert suspect._entry.body.__name__ not in repr(suspect)
+    arrays = suspect.inputs(6)
+    copies = [array.copy() for array in arrays]
+    suspect.probe(*arrays)
+    assert all(np.array_equal(a, b) for a, b in zip(arrays, copies, strict=True))
+
+
+class Meter:
+    """FLOP, elements first read, and elements written, of one run."""
+
+    def __init__(self) -> None:
+        self.flop = 0
+        self.read: set[tuple[int, int]] = set()
+        self.written: set[tuple[int, int]] = set()
+
+
+def counted(meter: Meter) -> type:
+    """A float that counts what is done with it."""
+
+    def operation(name: str) -> Any:
+        def run(self: Any, other: Any) -> Any:
+            meter.flop += 1
+            return made(getattr(float, name)(self, other))
+
+        return run
+
+    names = ["add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"]
+    made: Any = type("Number", (float,), {f"__{n}__": operation(f"__{n}__") for n in names})
+    return made
+
+
+class Watch:
+    """An array that notes which elements are read first or written."""
+
+    def __init__(self, array: Any, places: Any, which: int, meter: Meter, number: Any) -> None:
+        self.array, self.places, self.which = array, places, which
+        self.meter, self.number = meter, number
+        self.shape, self.size = array.shape, array.size
+
+    def __getitem__(self, key: Any) -> Any:
+        value = self.array[key]
+        if isinstance(value, np.ndarray):
+            return Watch(value, self.places[key], self.which, self.meter, self.number)
+        place = (self.which, int(self.places[key]))
+        if place not in self.meter.written:
+            self.meter.read.add(place)
+        return int(value) if self.array.dtype.kind == "i" else self.number(value)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.meter.written.add((self.which, int(self.places[key])))
+        self.array[key] = float(value)
+
+
+@pytest.mark.parametrize("entry", POOL, ids=lambda e: e.body.__name__)
+def test_formula_counts_what_an_instrumented_run_does(entry: Entry) -> None:
+    n = SMALL.get(entry.body.__name__, 64)
+    meter = Meter()
+    number = counted(meter)
+    data = entry.data(np.random.default_rng(1), n)
+    places = (np.arange(array.size).reshape(array.shape) for array in data)
+    watched = [
+        Watch(array, place, which, meter, number)
+        for which, (array, place) in enumerate(zip(data, places, strict=True))
+    ]
+    entry.body(*watched)
+    work = entry.work(n)
+    assert work.flop == pytest.approx(meter.flop, rel=0.08)
+    assert work.read == pytest.approx(8 * len(meter.read), rel=0.08, abs=16)
+    assert work.written == pytest.approx(8 * len(meter.written), rel=0.08, abs=16)
+
+
+@pytest.mark.parametrize("entry", POOL, ids=lambda e: e.body.__name__)
+def test_compiled_kernel_does_the_same_as_python(entry: Entry) -> None:
+    n = 13
+    results = []
+    for body in (entry.body, compiled(entry.body)):
+        data = entry.data(np.random.default_rng(2), n)
+        results.append([*data, body(*data) or 0.0])
+    for one, two in zip(*results, strict=True):
+        assert np.allclose(one, two, rtol=1e-6)
+
+
+def test_words_of_the_lab_are_those_of_the_checker() -> None:
+    text = LAB.source.path.read_text()
+    assert not [word for word in (*KINDS, *BOUNDS, *MENDS) if f'`"{word}"`' not in text]

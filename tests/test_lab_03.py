@@ -1,0 +1,260 @@
+"""Lab 03: solutions and other right parts pass, wrong ones fail and hear why, time is exact."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from lab_03_answers import RIGHT, WRONG, evict_farthest, requests_one_each, share_out_in_stacks
+from lab_kit import Lab
+
+from aiinfra.model.pipeline import pipeline
+from aiinfra.teach import tried
+from aiinfra.teach.check import tasks
+from aiinfra.teach.graders.loader_cases import fewest_reads, scattered
+from aiinfra.teach.graders.loader_job import PARTS, make_job, run_job
+from aiinfra.teach.graders.loader_rules import peak_held, read_seconds
+
+LAB = Lab("lab_03_starved_loader")
+TASKS = list(RIGHT)
+
+
+def solution(name: str) -> Any:
+    return LAB.solutions[name]
+
+
+def submission(task: str, function: Any) -> Any:
+    """What the notebook hands in: one function, or all six with this one as the last."""
+    if task != "rescue":
+        return function
+    return [*(solution(name) for name in PARTS[:-1]), function]
+
+
+def own(task: str) -> Any:
+    return submission(task, solution("split" if task == "rescue" else task))
+
+
+RIGHT_CASES = [(task, part) for task, parts in RIGHT.items() for part in parts]
+WRONG_CASES = [(task, *case) for task, cases in WRONG.items() for case in cases]
+
+
+def name_of(value: Any) -> str:
+    return getattr(value, "__name__", "")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_solution_scores_full_marks(task: str, tmp_path: Path) -> None:
+    verdict = LAB.apart(task, own(task), tmp_path)
+    assert verdict.passed, verdict
+    assert verdict.score == 1
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_solution_passes_whatever_the_dice_say(task: str) -> None:
+    for seed in range(3):
+        assert (verdict := LAB.grade(task, own(task), seed)).passed, verdict
+
+
+@pytest.mark.parametrize(("task", "part"), RIGHT_CASES, ids=name_of)
+def test_unexpected_but_right_parts_pass(task: str, part: Any) -> None:
+    for seed in range(2):
+        assert (verdict := LAB.grade(task, submission(task, part), seed)).passed, verdict
+
+
+@pytest.mark.parametrize(
+    ("task", "part"), [case for case in RIGHT_CASES if case[0] != "rescue"], ids=name_of
+)
+def test_any_right_part_rescues_the_job(task: str, part: Any) -> None:
+    parts = own("rescue")
+    parts[PARTS.index(task)] = part
+    for seed in range(3):
+        assert (verdict := LAB.grade("rescue", parts, seed)).passed, verdict
+
+
+@pytest.mark.parametrize(("task", "part", "words", "earned"), WRONG_CASES, ids=name_of)
+def test_wrong_parts_fail_and_hear_why(
+    task: str, part: Any, words: str, earned: float | None
+) -> None:
+    for seed in range(1 if task == "rescue" else 3):
+        verdict = LAB.grade(task, submission(task, part), seed)
+        assert not verdict.passed, f"passed with seed {seed}"
+        assert re.search(words, verdict.message), verdict.message
+        assert verdict.score < 1 if earned is None else verdict.score == earned, verdict
+
+
+def test_every_task_has_two_right_and_six_wrong_answers() -> None:
+    assert {f"lab_03.{task}" for task in TASKS} == {t for t in tasks() if t.startswith("lab_03.")}
+    assert all(len(RIGHT[task]) >= 2 and len(WRONG[task]) >= 6 for task in TASKS)
+
+
+# --- what a notebook hands in -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_untouched_stub_is_not_attempted(task: str, tmp_path: Path) -> None:
+    names = PARTS if task == "rescue" else (task,)
+    stubs = [LAB.stub(name) for name in names]
+    assert not LAB.apart(task, stubs if task == "rescue" else stubs[0], tmp_path).attempted
+
+
+def test_rescue_names_the_part_that_is_still_a_stub(tmp_path: Path) -> None:
+    parts = own("rescue")
+    parts[1] = LAB.stub("order")
+    verdict = LAB.apart("rescue", parts, tmp_path)
+    assert not verdict.passed
+    assert "`order`: nothing was returned" in verdict.message
+
+
+def test_stub_draws_nothing_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tried(LAB.stub("requests"), lambda part: pytest.fail("used")) is None
+    assert "Write the function first" in capsys.readouterr().out
+
+
+def test_failing_part_draws_nothing_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tried(requests_one_each, lambda part: part()) is None
+    assert "TypeError" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("task", TASKS[:5])
+def test_cell_with_a_syntax_error_leaves_the_stub(task: str, tmp_path: Path) -> None:
+    scope: dict[str, Any] = {}
+    stub = LAB.stub(task, scope)
+    with pytest.raises(SyntaxError):
+        exec(LAB.stub_cell(task).replace("    ...", "    return ["), scope)
+    assert not LAB.apart(task, stub, tmp_path).attempted
+
+
+def raises(*arguments: Any) -> Any:
+    raise KeyError("forgotten")
+
+
+def spins(*arguments: Any) -> Any:
+    while True:
+        pass
+
+
+def swells(*arguments: Any) -> Any:
+    return [0] * 10**11
+
+
+def leaves(*arguments: Any) -> Any:
+    raise SystemExit
+
+
+@pytest.mark.parametrize("task", ["order", "rescue"])
+@pytest.mark.parametrize(
+    ("part", "words"), [(raises, "KeyError"), (swells, "more memory"), (leaves, "error|ended")]
+)
+def test_part_that_breaks_fails_in_words(task: str, part: Any, words: str, tmp_path: Path) -> None:
+    verdict = LAB.apart(task, submission(task, part), tmp_path)
+    assert not verdict.passed
+    assert verdict.score == 0
+    assert re.search(words, verdict.message), verdict.message
+
+
+def test_part_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aiinfra.teach.check import find_grader
+    from aiinfra.teach.sandbox import Limits
+
+    monkeypatch.setattr(find_grader("lab_03.evict"), "limits", Limits(seconds=1), raising=False)
+    assert "Still running after 1 s" in LAB.apart("evict", spins, tmp_path).message
+
+
+@pytest.mark.parametrize(
+    "answer", [3, "requests", [1, 2, 3], {"requests": 1}, np.zeros(3), [requests_one_each] * 5]
+)
+def test_anything_but_six_functions_fails_in_words(answer: Any, tmp_path: Path) -> None:
+    verdict = LAB.apart("rescue", answer, tmp_path)
+    assert not verdict.passed
+    assert "six functions" in verdict.message
+
+
+def test_six_numbers_are_no_functions(tmp_path: Path) -> None:
+    assert "is no function" in LAB.apart("rescue", [1, 2, 3, 4, 5, 6], tmp_path).message
+
+
+# --- the virtual clock --------------------------------------------------------------------------
+
+
+def test_pipeline_by_hand() -> None:
+    """Two batches in flight: the third read waits for the begin of the first step."""
+    run = pipeline(read=[1, 1, 1], decode=[2, 2, 2], step=4, depth=2)
+    assert run.read_begin.tolist() == [0, 1, 3]
+    assert run.decode_end.tolist() == [3, 5, 7]
+    assert run.begin.tolist() == [3, 7, 11]
+    assert run.idle() == 0
+
+
+def test_depth_evens_out_bursts_but_not_a_slow_average() -> None:
+    bursts = np.zeros(200)
+    bursts[::10] = 8.0
+    idles = [pipeline(bursts, 0.0, 1.0, depth).idle() for depth in (1, 2, 5, 10, 20)]
+    assert sorted(idles, reverse=True) == idles
+    assert idles[0] > 0.3 > 0.01 > idles[-1]
+    assert pipeline(np.full(200, 1.5), 0.0, 1.0, 100).idle() > 0.3
+
+
+def test_no_depth_and_no_batch_are_refused() -> None:
+    for case in [([1.0], 0), ([], 1), ([-1.0], 1)]:
+        with pytest.raises(ValueError, match="depth must be"):
+            pipeline(case[0], 1.0, 1.0, case[1])
+
+
+def test_job_needs_every_one_of_its_parts() -> None:
+    """Each part alone, left as it was found, starves the accelerator again."""
+    job = make_job(np.random.default_rng(5))
+    mine = dict(zip(PARTS, own("rescue"), strict=True))
+    best = run_job(job, mine)
+    assert best.idle <= 0.05
+    assert best.depth is not None
+    spoiled = {
+        "requests": requests_one_each,
+        "evict": evict_farthest,
+        "share_out": share_out_in_stacks,
+        "prefetch": lambda read, decode, step, most: 1,
+    }
+    for name, part in spoiled.items():
+        assert run_job(job, {**mine, name: part}).idle > 1.5 * best.idle, name
+
+
+def test_job_is_the_same_for_the_same_dice() -> None:
+    runs = []
+    for _ in range(2):
+        job = make_job(np.random.default_rng(8))
+        runs.append(run_job(job, dict(zip(PARTS, own("rescue"), strict=True))).run.end.tolist())
+    assert runs[0] == runs[1]
+
+
+def test_peak_counts_whole_shards() -> None:
+    assert peak_held([[1, 2, 3], [4, 5]], [1, 2, 4, 3, 5]) == 3
+    assert peak_held([[1, 2, 3], [4, 5]], [1, 4, 2, 3, 5]) == 4
+
+
+def test_fewest_reads_by_hand() -> None:
+    assert fewest_reads([1, 2, 3, 1, 2, 3], 2) == 4
+    assert fewest_reads([1, 2, 3, 1, 2, 3], 0) == 6
+    assert fewest_reads([1, 2, 3, 1, 2, 3], 3) == 3
+
+
+def test_no_cache_hits_more_an_epoch_than_it_holds() -> None:
+    rng = np.random.default_rng(4)
+    trace = [s for _ in range(3) for s in rng.permutation(50).tolist()]
+    assert fewest_reads(trace, 20) == 150 - 2 * 20
+
+
+def test_places_lie_side_by_side_in_their_shards() -> None:
+    places = scattered(np.random.default_rng(2), 60, 1.0)
+    assert len(set(places)) == 60
+    for shard in {p[0] for p in places}:
+        rows = sorted(p[1:] for p in places if p[0] == shard)
+        assert rows[0][0] == 0
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(rows))
+
+
+def test_store_takes_latency_and_bytes() -> None:
+    assert read_seconds([(0, 0, 10), (1, 5, 25)], 1.0, 10.0) == pytest.approx(2 + 3)
+    assert read_seconds([], 1.0, 10.0) == 0
