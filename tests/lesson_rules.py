@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 PARTS = ("Predict", "Measure", "Explain", "Change one thing")
 CLOSING = ("Where this model breaks", "You learned", "Exercises", "Quiz", "Further reading")
 OPENERS = ("The", "A", "An", "How", "What", "Why", "When", "Introduction", "Understanding")
+FIGURES = ("gap", "sweep", "roofline", "timeline", "breakdown", "ladder", "explorer")
 MOST_WORDS, MOST_LINES, MOST_KERNEL_LINES, MOST_COLUMNS = 120, 12, 45, 100
 
 Notebook = Any
@@ -145,6 +146,17 @@ def own_lines(cell: Any, tree: ast.Module) -> int:
         bool(line.strip()) and not line.lstrip().startswith("#") and number not in imported
         for number, line in numbered
     )
+
+
+def figures_are_shown(notebook: Notebook) -> list[str]:
+    """A house figure is the last expression of its cell: a notebook shows no other."""
+    told = []
+    for cell in code_cells(notebook):
+        for node in ast.parse(python_of(cell)).body[:-1]:
+            call = node.value if isinstance(node, ast.Expr) else None
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in FIGURES:
+                told.append(f"{cell.id}: {ast.unparse(call.func)}(...) is not shown; put it last")
+    return told
 
 
 # --- rules for lessons --------------------------------------------------------------------------
@@ -297,7 +309,13 @@ def tasks_are_whole(notebook: Notebook) -> list[str]:
     return told + ([] if "score" in last else ["the last code cell does not call score(...)"])
 
 
-COMMON_RULES: tuple[Rule, ...] = (words_fit, prose_is_calm, code_is_narrow, code_is_short)
+COMMON_RULES: tuple[Rule, ...] = (
+    words_fit,
+    prose_is_calm,
+    code_is_narrow,
+    code_is_short,
+    figures_are_shown,
+)
 LESSON_RULES: tuple[Rule, ...] = (
     *COMMON_RULES,
     length_fits,

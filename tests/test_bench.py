@@ -111,7 +111,7 @@ def test_every_rung_meets_a_blas_of_as_many_threads(monkeypatch: pytest.MonkeyPa
     timed = dict(rungs.matmuls(size=128))  # type: ignore[arg-type]
     everyone = numba.get_num_threads()
     told = {case.split(", ")[2]: (case, found) for case, found in timed.items()}
-    assert len(told) == 4
+    assert len(told) == 5
     for name, (case, found) in told.items():
         expected = everyone if name.startswith("+ all cores") else 1
         assert case.endswith(f"share of BLAS on {bench.on(expected)}")

@@ -98,6 +98,7 @@ BREAKS = [
     ("prose_is_calm", "Some words.", "Great!"),
     ("code_is_narrow", "value_1 = 3", f"value_1 = {'1 + ' * 30}3"),
     ("code_is_short", "value_1 = 3", "value_1 = 3\n" * 13),
+    ("figures_are_shown", "value_1 = 3", "gap(1)\nvalue_1 = 3"),
     ("length_fits", "\n# %% [markdown]\n# ## Further", PAD + "\n# %% [markdown]\n# ## Further"),
     ("median_is_small", "value_1 = 3", ""),
     ("title_is_a_deed", "# # Count the bytes", "# # The bytes"),

@@ -15,22 +15,59 @@
 # *You'll need:* lessons 01 and 02, 90 minutes, any computer.
 
 # %%
+import os
+from dataclasses import replace
 from itertools import pairwise
 
 import numba
 import numpy as np
 from numba import prange
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from aiinfra.facts.catalogue import accelerator, overhead
 from aiinfra.measure import experiment, probe, time_call
 from aiinfra.model.tiles import Read, Tile, residency, tile_time
 from aiinfra.results import Quantity, Table
-from aiinfra.show import Ceiling, Point, Scale, Series, gap, ladder, roofline, sweep
+from aiinfra.show import (Ceiling, Choice, Point, Scale, Series, Span, explorer, gap, ladder,
+                          roofline, sweep, timeline)
 from aiinfra.teach import check, compare, learned, ledger, predict, quiz
+from aiinfra.units import format_quantity
 
 f32 = np.float32
 machine = probe()
-numba.set_num_threads(min(machine.cores_usable, numba.config.NUMBA_NUM_THREADS))
+threads = min(machine.cores_usable, numba.config.NUMBA_NUM_THREADS)
+numba.set_num_threads(threads)
+threadpool_limits(threads, user_api="blas")  # NumPy gets no more threads than these loops
+
+
+def flops(value):
+    """Write a rate."""
+    return format_quantity(value, "FLOP/s")
+
+
+def aligned(values):
+    """Copy an array to where a cache line begins: elsewhere, vectors straddle two lines."""
+    space = np.empty(values.size + 16, f32)
+    x = space[-space.ctypes.data // 4 % 16 :][: values.size].reshape(values.shape)
+    x[:] = values
+    return x
+
+
+def matrices(size):
+    """Two random matrices and room for their product."""
+    a, b = np.random.default_rng(4).random((2, size, size), f32)
+    return aligned(a), aligned(b), aligned(np.zeros_like(a))
+
+
+def race(loops, size, repeats):
+    """The best rate of each loop; they take turns, so that a busy spell disturbs all alike."""
+    best, arrays = dict.fromkeys(loops, 0.0), matrices(size)
+    for loop in 4 * list(loops):
+        run = time_call(loops[loop], *arrays, repeats=repeats)
+        best[loop] = max(best[loop], 2 * size**3 / run.best)
+    return Table({"loop": list(best), "rate": list(best.values())}, {"rate": "FLOP/s"})
+
+
 machine
 
 # %% [markdown]
@@ -56,11 +93,17 @@ guess_order = predict(
 # %% [markdown]
 # **Measure.** The two loops, and beside them three limits of this core: additions that wait for
 # one another, updates of a vector that stays in the cache next to the core, and multiply-adds on
-# numbers that stay in registers.
+# numbers that stay in registers. The last also on all cores at once, for the next round.
+#
+# Other programs only ever make a loop slower. So loops and limits take turns, and each shows its
+# fastest sample.
 
 
 # %%
-@numba.njit(fastmath={"contract"})  # may fuse a multiply and an add, as hardware does
+compiled = numba.njit(fastmath={"contract"})  # may fuse a multiply and an add, as hardware does
+
+
+@compiled
 def row_by_column(a, b, c):
     """Finish one number of c after another."""
     n = len(a)
@@ -72,7 +115,7 @@ def row_by_column(a, b, c):
             c[i, j] = s
 
 
-@numba.njit(fastmath={"contract"})
+@compiled
 def row_by_row(a, b, c):
     """Add multiples of the rows of b to a row of c."""
     c[:] = 0
@@ -84,7 +127,7 @@ def row_by_row(a, b, c):
                 c[i, j] += x * b[k, j]
 
 
-@numba.njit(fastmath={"contract"})
+@compiled
 def total(x, times):
     """Multiply and add to one sum: each addition waits for the one before."""
     s = f32(0)
@@ -94,17 +137,20 @@ def total(x, times):
     return s
 
 
-@numba.njit(fastmath={"contract"})
+@compiled
 def polynomials(x, y):
     """Four polynomials of degree 32 at each x: 256 FLOP for each number read."""
-    for i in range(x.size):
+    for i in prange(x.size):  # a plain range where numba is not asked for all cores
         v, p, q, r, s = x[i], f32(1), f32(2), f32(3), f32(4)
         for _ in range(32):
             p, q, r, s = p * v + v, q * v + v, r * v + v, s * v + v
         y[i] = p + q + r + s
 
 
-@numba.njit(fastmath={"contract"})
+everywhere = numba.njit(fastmath={"contract"}, parallel=True)(polynomials.py_func)
+
+
+@compiled
 def update(x, y, times):
     """Add multiples of x to y again and again: 12 bytes for each multiply-add."""
     for k in range(times):
@@ -113,76 +159,67 @@ def update(x, y, times):
 
 
 # %%
-def aligned(values):
-    """Copy an array to where a cache line begins: elsewhere, vectors straddle two lines."""
-    space = np.empty(values.size + 16, f32)
-    x = space[-space.ctypes.data // 4 % 16 :][: values.size].reshape(values.shape)
-    x[:] = values
-    return x
-
-
-def matrices(size):
-    """Two random matrices and room for their product."""
-    a, b = np.random.default_rng(4).random((2, size, size), f32)
-    return aligned(a), aligned(b), aligned(np.zeros_like(a))
-
-
 @experiment(needs="cpu")
-def ceilings():
-    """Measure what one core can do at best, and what it does when each step waits for the last."""
+def core_limits():
+    """Measure what one core does at best, what when each step waits, and what all do at once."""
     x, y = aligned(np.full(2048, f32(0.5))), aligned(np.zeros(2048, f32))
-    runs = {  # a limit is what the fastest of many short samples shows: others disturb the rest
-        "peak": (256 * x.size, (polynomials, x, y)),
+    long = np.full((2, 2**20), f32(0.5))
+    runs = {
+        "peak": (256 * 2**14, (polynomials, *long[:, : 2**14])),
         "cache": (12 * 100 * x.size, (update, x, y, 100)),
         "chain": (2 * 100 * x.size, (total, x, 100)),
+        "all_cores": (128 * long.size, (everywhere, *long)),
     }
     best = {k: work / time_call(*call, repeats=300).best for k, (work, call) in runs.items()}
-    return Table.from_rows([best], {"peak": "FLOP/s", "cache": "B/s", "chain": "FLOP/s"})
+    return Table.from_rows([best], {k: "B/s" if k == "cache" else "FLOP/s" for k in best})
 
 
 @experiment(needs="cpu")
 def loop_orders(size):
     """Run the three loops in two orders on one core."""
-    rows = []
-    for order, multiply in {"row by column": row_by_column, "row by row": row_by_row}.items():
-        run = time_call(multiply, *matrices(size), repeats=7)
-        rows.append({"order": order, **run.columns("rate", work=2 * size**3)})
-    return Table.from_rows(rows, {"rate": "FLOP/s"})
+    return race({"row by column": row_by_column, "row by row": row_by_row}, size, repeats=2)
 
 
 SIZE = 768
-core, orders = ceilings(), loop_orders(SIZE)
-peak, cache, chain = (core.quantity(name) for name in ("peak", "cache", "chain"))
-fast = min(peak.value, cache.value * 2 / 12)
-limits = ("a chain of additions", chain.value), ("the nearest cache", fast)
+core, orders = core_limits(), loop_orders(SIZE)
+peak, cache, chain, roof = (core.quantity(k) for k in ("peak", "cache", "chain", "all_cores"))
+rate = dict(zip(orders["loop"], orders["rate"], strict=True))
+allowed = {"row by column": chain.value, "row by row": cache.value * 2 / 12}
+limits = "a chain of additions", "the nearest cache"
 print(Table.from_rows([
-    {"loop": order, "rate": rate, "its limit": name, "limit": most, "share (%)": 100 * rate / most}
-    for order, rate, (name, most) in zip(orders["order"], orders["rate"], limits, strict=True)
+    {"loop": loop, "rate": rate[loop], "its limit": limit, "limit": allowed[loop],
+     "share (%)": 100 * rate[loop] / allowed[loop]}
+    for loop, limit in zip(rate, limits, strict=True)
 ], {"rate": "FLOP/s", "limit": "FLOP/s"}), orders.source, sep="\n")
+rests = "walking down the columns of b", "fetching b from a farther cache"
+for loop, rest in zip(rate, rests, strict=True):
+    far = allowed[loop] / rate[loop]
+    print(f"{loop}: its limit explains it; {rest} hides behind it." if far < 1.33 else
+          f"{loop}: {far:.1f}x below its limit; {rest}, or other programs, cost the rest.")
 order_gap = compare(
     guess_order,
-    measured=Quantity(orders["rate"][1] / orders["rate"][0], "x", orders.source),
-    model=Quantity(fast / chain.value, "x", "model: cache traffic against a chain of additions"),
+    measured=Quantity(rate["row by row"] / rate["row by column"], "x", orders.source),
+    model=Quantity(allowed["row by row"] / chain.value, "x", "model: ratio of the two limits"),
 )
-gap(order_gap, title=f"Swapping two loops is worth {order_gap.measured.value:.0f} cores")
+swap = order_gap.measured.value
+gap(order_gap, title=f"Swapping two loops makes one core {swap:.0f} times faster")
 
 # %% [markdown]
 # **Explain.** Row by column adds each product to the same sum: every addition waits for the one
-# before, a few cycles each time: the chain of the table. Walking down a column of `b` mostly
-# hides behind it.
+# before, a few cycles each time: the chain of the table.
 #
 # Row by row waits for nothing. Neighbours in `c` are independent and lie side by side, so one
-# vector instruction updates many. The model takes the nearest cache as its limit; `b` comes from
-# a farther one.
+# vector instruction updates many. Its limit is the nearest cache, though `b` comes from a farther
+# one. Read the shares too: a ratio hides what both loops miss alike.
 #
-# **Change one thing.** Set `SIZE = 512` and run from there. Which of the two changes? Numbers of
-# a column, each on its own *cache line* (64 bytes that move together), are now 2,048 bytes apart,
-# and a cache has few places for such addresses.
+# **Change one thing.** Set `SIZE = 512` and run that cell. Which loop changes more? Numbers of a
+# column, each on its own *cache line* (64 bytes that move together), are now 2,048 bytes apart, and
+# a cache has few places for such addresses. Put 768 back.
 
 # %% [markdown]
 # ## How far is my loop from the library?
 #
-# Row by row still leaves most of the core idle. Each multiply-add moves 12 bytes: it reads one
+# Row by row still leaves much of the core idle. Each multiply-add moves 12 bytes: it reads one
 # number of `b`, reads one of `c`, writes that one back. Three rungs are left:
 #
 # - *panel*: copy 64 by 64 numbers of `b` into one small array that stays in the nearest cache;
@@ -198,160 +235,172 @@ guess_library = predict(
 )
 
 # %% [markdown]
-# **Measure.** Matrices are square here, their sides multiples of 64. The second loop keeps a 4 by
+# **Measure.** Matrices are square here, their sides multiples of 256. The second loop keeps a 4 by
 # 4 tile of `a` in registers, so that 4 numbers of the panel and 4 sums serve 16 multiply-adds.
+# All loops are compiled with the options of the first two.
 #
 # The second figure is a *roofline*: no loop runs faster than the cache delivers its bytes (the
 # slope) or than the core computes (the flat roof).
 
 
 # %%
-PANEL = 64
+def by_panels(width):
+    """Row by row, over panels of b, width by width numbers, that are copied into a small array."""
+    def multiply(a, b, c):
+        n = len(a)
+        for left in range(0, n, width):
+            panel, t = np.empty(width * width, f32), np.empty(width, f32)
+            c[:, left : left + width] = 0
+            for top in range(0, n, width):
+                panel.reshape(width, width)[:] = b[top : top + width, left : left + width]
+                for i in range(n):
+                    t[:] = 0
+                    for k, x in enumerate(a[i, top : top + width]):
+                        for j in range(width):
+                            t[j] += x * panel[width * k + j]
+                    c[i, left : left + width] += t
+    return multiply
 
 
-def by_panels(a, b, c):
-    """Row by row, over panels of b that are copied into a small array."""
-    n = len(a)
-    for left in range(0, n, PANEL):
-        panel, t = np.empty(PANEL * PANEL, f32), np.empty(PANEL, f32)
-        c[:, left : left + PANEL] = 0
-        for top in range(0, n, PANEL):
-            for k in range(PANEL):
-                panel[PANEL * k : PANEL * (k + 1)] = b[top + k, left : left + PANEL]
-            for i in range(n):
-                t[:] = 0
-                for k in range(PANEL):
-                    x = a[i, top + k]
-                    for j in range(PANEL):
-                        t[j] += x * panel[PANEL * k + j]
-                c[i, left : left + PANEL] += t
-
-
-def by_registers(a, b, c):
-    """By panels, four rows and four steps at a time."""
-    n = len(a)
-    for number in prange(n // PANEL):
-        left = PANEL * number
-        panel, t = np.empty(PANEL * PANEL, f32), np.empty(4 * PANEL, f32)
-        c[:, left : left + PANEL] = 0
-        for top in range(0, n, PANEL):
-            for k in range(PANEL):
-                panel[PANEL * k : PANEL * (k + 1)] = b[top + k, left : left + PANEL]
-            for i in range(0, n, 4):
-                t[:] = 0
-                for k in range(top, top + PANEL, 4):
-                    p0, p1, p2, p3 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
-                    q0, q1, q2, q3 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
-                    r0, r1, r2, r3 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
-                    s0, s1, s2, s3 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
-                    first = PANEL * (k - top)
-                    for j in range(PANEL):
-                        y0, y1 = panel[first + j], panel[first + PANEL + j]
-                        y2, y3 = panel[first + 2 * PANEL + j], panel[first + 3 * PANEL + j]
-                        t[j] += p0 * y0 + p1 * y1 + p2 * y2 + p3 * y3
-                        t[PANEL + j] += q0 * y0 + q1 * y1 + q2 * y2 + q3 * y3
-                        t[2 * PANEL + j] += r0 * y0 + r1 * y1 + r2 * y2 + r3 * y3
-                        t[3 * PANEL + j] += s0 * y0 + s1 * y1 + s2 * y2 + s3 * y3
-                for row in range(4):
-                    c[i + row, left : left + PANEL] += t[PANEL * row : PANEL * (row + 1)]
+def by_registers(width):
+    """By panels, four rows and four steps at a time; t holds the sums of four rows."""
+    def multiply(a, b, c):
+        n, w = len(a), width
+        for number in prange(n // w):
+            left = w * number
+            panel, t = np.empty(w * w, f32), np.empty(4 * w, f32)
+            c[:, left : left + w] = 0
+            for top in range(0, n, w):
+                panel.reshape(w, w)[:] = b[top : top + w, left : left + w]
+                for i in range(0, n, 4):
+                    p, q, r, s = a[i], a[i + 1], a[i + 2], a[i + 3]
+                    t[:] = 0
+                    for k in range(top, top + w, 4):
+                        p0, p1, p2, p3 = p[k], p[k + 1], p[k + 2], p[k + 3]
+                        q0, q1, q2, q3 = q[k], q[k + 1], q[k + 2], q[k + 3]
+                        r0, r1, r2, r3 = r[k], r[k + 1], r[k + 2], r[k + 3]
+                        s0, s1, s2, s3 = s[k], s[k + 1], s[k + 2], s[k + 3]
+                        x = w * (k - top)
+                        for j in range(w):
+                            y0, y1 = panel[x + j], panel[x + w + j]
+                            y2, y3 = panel[x + 2 * w + j], panel[x + 3 * w + j]
+                            t[j] = t[j] + p0 * y0 + p1 * y1 + p2 * y2 + p3 * y3
+                            t[w + j] = t[w + j] + q0 * y0 + q1 * y1 + q2 * y2 + q3 * y3
+                            t[2 * w + j] = t[2 * w + j] + r0 * y0 + r1 * y1 + r2 * y2 + r3 * y3
+                            t[3 * w + j] = t[3 * w + j] + s0 * y0 + s1 * y1 + s2 * y2 + s3 * y3
+                    for row in range(4):
+                        c[i + row, left : left + w] += t[w * row : w * (row + 1)]
+    return multiply
 
 
 # %%
-free_order = {"contract", "reassoc"}  # may also add in another order, as a library does
+PANEL, WIDE = 64, 256
 CPU_RUNGS = {
     "row by row": row_by_row,
-    "+ panel": numba.njit(fastmath=free_order)(by_panels),
-    "+ registers": numba.njit(fastmath=free_order)(by_registers),
-    "+ all cores": numba.njit(fastmath=free_order, parallel=True)(by_registers),
+    "+ panel": compiled(by_panels(PANEL)),
+    f"panel of {WIDE}": compiled(by_panels(WIDE)),
+    "+ registers": compiled(by_registers(PANEL)),
+    "+ all cores": numba.njit(fastmath={"contract"}, parallel=True)(by_registers(PANEL)),
     "NumPy (BLAS)": lambda a, b, c: np.matmul(a, b, out=c),
 }
 
 
 @experiment(needs="cpu")
 def matmul_on_cpu(size):
-    """Multiply two matrices on every rung, each warmed up until its rate settles."""
-    rows = []
-    for rung, multiply in CPU_RUNGS.items():
-        run = time_call(multiply, *matrices(size), repeats=9, warmup=3, min_time=0.02)
-        rows.append({"rung": rung, **run.columns("rate", work=2 * size**3)})
-    return Table.from_rows(rows, {"rate": "FLOP/s"})
+    """Multiply two matrices on every rung that was not timed before."""
+    if size % PANEL or size % WIDE:
+        raise ValueError(f"{size} rows are no whole panels: take a multiple of {PANEL} and {WIDE}")
+    new = {rung: loop for rung, loop in CPU_RUNGS.items() if loop is not row_by_row}
+    return race(new, size, repeats=15)
 
 
+pools = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+print("BLAS threads:", *pools or ["not told"], "| this machine:", threads,
+      f"| panels to share out: {SIZE // PANEL}, and at most one core on each")
+hold = {f"L{cache.level}" for cache in machine.caches
+        if cache.kind != "instruction" and cache.bytes > 4 * PANEL**2}
+print(f"A panel takes {PANEL**2 / 256:.0f} KiB. Caches that hold it:", *sorted(hold))
 climb = matmul_on_cpu(SIZE)
-rate = dict(zip(climb["rung"], climb["rate"], strict=True))
+rate |= dict(zip(climb["loop"], climb["rate"], strict=True))
+library, best = rate["NumPy (BLAS)"], max(rate["+ registers"], rate["+ all cores"])
+doubt = ", other programs ran" * (library < 0.3 * roof.value)
+if doubt:
+    print(f"NumPy reaches {100 * library / roof.value:.0f} % of what these cores can do: other "
+          "programs were running, or this NumPy has no tuned BLAS. Do not read shares; close the "
+          "others and run again from the first loops on.")
+print(f"Rows of {PANEL} numbers in a panel: {flops(rate['+ panel'])}. Of {WIDE}: "
+      f"{flops(rate[f'panel of {WIDE}'])}. Whole rows, no panel: {flops(rate['row by row'])}.")
+panel_gain, share_gain = (rate[b] / rate[a] for a, b in (
+    ("row by row", "+ panel"), ("+ panel", "+ registers")))
+slower = (f"{1 / panel_gain:.1f} times slower" if panel_gain < 1 else
+          f"{panel_gain:.1f} times faster")
 ladder(
-    [(rung, climb.quantity("rate", rung=rung), "cpu") for rung in CPU_RUNGS],
-    title=f"{SIZE} rows: a panel alone gives {rate['+ panel'] / rate['row by row']:.1f} times, "
-          f"sharing in registers {rate['+ registers'] / rate['+ panel']:.1f} times",
+    [(rung, Quantity(rate[rung], "FLOP/s", climb.source), "cpu")
+     for rung in ("row by column", *CPU_RUNGS) if rung != f"panel of {WIDE}"],
+    title=f"{SIZE} rows: a panel makes a loop {slower}, registers then {share_gain:.1f} times "
+          f"faster{doubt}",
 )
 
 # %%
-BYTES = {"row by row": 12, "+ panel": 12, "+ registers": 3}  # for each multiply-add
+BYTES = {"+ panel": 12, "+ registers": 3}  # for each multiply-add
 one_core = Ceiling("one core", cache.value, peak.value, "cpu", core.source, "nearest cache")
-roofline(
-    [one_core],
-    [Point(rung, 2 / moved, rate[rung], "cpu", climb.source) for rung, moved in BYTES.items()],
-    title="Registers move a loop out from under the slope",
-)
+allows, most = (one_core.at(2 / moved) for moved in BYTES.values())
+print(f"12 bytes for each multiply-add allow {flops(allows)}, 3 bytes {flops(most)}:",
+      "the bytes no longer forbid the peak." if most == peak.value else "less than the peak.")
+print(f"The loop runs {most / rate['+ registers']:.1f}x below that. What still holds it: for each "
+      f"{PANEL} numbers in a row of the panel it starts anew and fetches 16 numbers of a.")
+roofline([one_core], [Point(rung, 2 / moved, rate[rung], "cpu", climb.source)
+                      for rung, moved in BYTES.items()],
+         title=f"Sharing in registers lifts the roof over a loop {most / allows:.1f} times")
 
 # %%
-cores, numpy = machine.cores_usable, climb.quantity("rate", rung="NumPy (BLAS)")
-best = max(rate["+ registers"], rate["+ all cores"])
-roof = min(peak.value, cache.value * 2 / BYTES["+ registers"]) * cores
-library_gap = compare(
-    guess_library,
-    measured=Quantity(100 * best / numpy.value, "%", climb.source),
-    limit=Quantity(100 * roof / numpy.value, "%", f"model: the roof of {cores} cores"),
-)
-ledger.keep("matmul_rate", numpy)  # the ledger holds your numbers for later lessons
-share, of_roof = library_gap.measured.value, [100 * x / roof for x in (numpy.value, best)]
-gap(library_gap, title=f"{share:.0f} % of the library: NumPy runs at {of_roof[0]:.0f} % of the "
-                       f"roof of {cores} cores, this loop at {of_roof[1]:.0f} %")
+library_gap = compare(guess_library, measured=Quantity(100 * best / library, "%", climb.source))
+ledger.keep("matmul_rate", Quantity(library, "FLOP/s", climb.source))  # for later lessons
+print(f"What {threads} cores do with numbers in registers: {flops(roof.value)}." + (
+    " NumPy does more: its BLAS uses wider vectors, or a unit that these loops do not reach."
+    * (library > 1.05 * roof.value)))
+share = library_gap.measured.value
+gap(library_gap, title=f"{share:.0f} % of the library: {flops(best)} of {flops(library)}{doubt}")
 
 # %% [markdown]
-# **Explain.** The panel changes where `b` is read from, not how much: 12 bytes cross the nearest
-# cache for each multiply-add. Its rows are short: for 64 numbers, a few vectors, starting the loop
-# and filling and emptying `t` weigh as much as the work. The copy does not: each number serves
-# 768 rows.
+# **Explain.** The panel changes where `b` is read from, not how much, and its short rows cost:
+# starting the loop, filling and emptying `t`. The register tile reads 4 numbers of the panel and 4
+# sums, and writes 4, for 16 multiply-adds: 3 bytes each.
 #
-# The register tile reads 4 numbers of the panel and 4 sums, and writes 4: 48 bytes for 16
-# multiply-adds, 3 for each. Now arithmetic is the roof, and each core brings its own.
+# **Change one thing.** Set `PANEL = 128` and run from there. Which rungs gain? How many panels are
+# left for your cores? Put 64 back.
 #
-# A library goes on: sums that stay in registers, tiles for every cache.
-#
-# **Change one thing.** Set `PANEL = 256` and run from there. Which rungs gain? What do three
-# panels mean for your cores?
-
-# %% [markdown]
 # ## What does each rung of a GPU ladder repair?
 #
-# Lesson 02 had threads in warps of 32, blocks that share memory, and coalesced loads. A *streaming
-# multiprocessor* (SM) runs a few blocks at a time. In each cycle it can issue four warp
-# instructions, and its *load unit* can serve one *wavefront*: a line (128 bytes) of the L1 cache,
-# or a word from each of the 32 banks of shared memory.
-#
-# So a rung has a price that can be counted: wavefronts, issue slots (a load takes one from
-# arithmetic), and bytes through the L2 cache that all SMs share. Registers and shared memory
-# decide how many warps are at hand while one waits: the *occupancy*.
+# A *streaming multiprocessor* (SM) starts four warp instructions a cycle at most. Its *load unit*
+# serves a line of 128 bytes a cycle. *Tensor cores* multiply whole tiles of short numbers, such as
+# *bf16* (16 bits). A *dense* peak skips no zeros.
 
 # %%
 device = accelerator("h200-sxm")
-print("peaks:", device.peak("fp32"), device.peak("bf16"), sep="\n")
+print("dense peaks, fp32 and bf16:", device.peak("fp32"), device.peak("bf16"), sep="\n")
 guess_ladder = predict(
-    "4,096 by 4,096 numbers on an H200: how many times faster is the last rung, with tensor "
-    "cores, than the first, with one thread for each number of c?",
+    "4,096 by 4,096 numbers on an H200: how many times faster is the last rung, with tensor cores, "
+    "than the first, where each lane of a warp makes a number of another row of c? Hint: count the "
+    "lines of a that its 32 lanes touch in one read.",
     unit="x", key="04.gpu_ladder",
 )
 
 # %% [markdown]
-# **Measure.** Seven rungs in CUDA C, checked thread by thread on a CPU. Nobody has timed them for
-# this course: a figure that says model shows counted traffic, not a clock.
+# **Measure.** Seven rungs in CUDA C, checked thread by thread on a CPU; model means counted traffic,
+# no clock. Last comes a ladder that Simon Boehm measured on an A6000. Find these lines below; a
+# *slice* is what a block holds of `a` and `b`.
 #
-# Skip the bodies at first and read the comment above each kernel, which says what it repairs. The
-# first two differ by one line. The next listing serves two rungs, 8 by 1 and 8 by 8 sums a
-# thread. A *slice* is what a block holds of `a` and `b` at once; *pad* are unused bytes that
-# spread it over the banks. In the last listing, find the one line with `multiply_add`; the one
-# before wraps instructions of the GPU. The table says what each rung costs.
+# | rung | inner line | repairs |
+# |---|---|---|
+# | naive, coalesced | `sum += a[row * k + i] * b[i * n + col]` | order of lanes |
+# | shared tile | `sum += as[y][i] * bs[i][x]` | trips to the cache |
+# | registers | `sum[r][s] += p[r] * q[s]` | reads per sum |
+# | wide loads | `WIDE(p) = WIDE(&now_a[i][y * 4])` | number of loads |
+# | tensor cores | `multiply_add(sum[r][s], p[r], ...)` | the unit |
+#
+# **Task.** Store `a` by columns: where reads are counted, make the first naive one `4 * lane`. What
+# does naive cost? Put `ROW * lane` back.
 
 # %%
 SIMPLE_CUDA = """
@@ -410,11 +459,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) register_tile(
   int top = blockIdx.y * BM, left = blockIdx.x * BN;
   float sum[TM][TN] = {}, p[TM], q[TN];
   for (int at = 0; at < k; at += BK) {
-    for (int i = threadIdx.x; i < BM * BK; i += THREADS) {
+    for (unsigned i = threadIdx.x; i < BM * BK; i += THREADS) {
       int row = top + i / BK, col = at + i % BK;
       as[i / BK][i % BK] = row < m && col < k ? a[row * k + col] : 0;
     }
-    for (int i = threadIdx.x; i < BK * BN; i += THREADS) {
+    for (unsigned i = threadIdx.x; i < BK * BN; i += THREADS) {
       int row = at + i / BN, col = left + i % BN;
       bs[i / BN][i % BN] = row < k && col < n ? b[row * n + col] : 0;
     }
@@ -442,7 +491,7 @@ VECTOR_CUDA = """
 #define WIDE(place) (*(float4*)(place))
 extern "C" __global__ void __launch_bounds__(256, 2) vectorised(
     const float* a, const float* b, float* c, int m, int n, int k) {
-  __shared__ __align__(16) float as[2][8][132], bs[2][8][128];  // 132: no two rows on one bank
+  __shared__ __align__(16) float as[2][8][132], bs[2][8][128];  // 132: see below
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   int x = warp % 2 * 8 + lane / 2 % 8, y = warp / 2 * 4 + lane / 16 * 2 + lane % 2;
   int row = threadIdx.x / 2, col = threadIdx.x % 2 * 4;
@@ -453,6 +502,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) vectorised(
   for (int at = 0; at < k; at += 8) {
     auto& now_a = as[at / 8 % 2];
     auto& now_b = bs[at / 8 % 2];
+    // A warp writes 16 rows to two steps, 4 apart: 4 * 132 words put them on different banks.
     now_a[col][row] = next_a.x, now_a[col + 1][row] = next_a.y;
     now_a[col + 2][row] = next_a.z, now_a[col + 3][row] = next_a.w;
     WIDE(&now_b[warp][lane * 4]) = next_b;
@@ -521,30 +571,31 @@ TENSOR_CUDA = MMA_CUDA + """
 extern "C" __global__ void __launch_bounds__(256) tensor_cores(
     const bf16* a, const bf16* b, float* c, int m, int n, int k) {
   extern __shared__ uint4 pool[];  // 4 slices of 128 x 4 pieces of a and 32 x 32 pieces of b
-  int tid = threadIdx.x, lane = tid % 32, top = tid / 128 * 64, left = tid / 32 % 4 * 64;
-  const bf16 *from_a = a + blockIdx.y * 128 * k, *from_b = b + blockIdx.x * 256;
-  auto fetch = [&](int at) {
-    uint4 *as = pool + at / 32 % 4 * 1536, *bs = as + 512;
-    for (int i = 0; i < 2 && at < k; i++) {
-      int row = i * 64 + tid / 4, piece = tid % 4;
-      fetch16(as + row * 4 + (piece ^ row / 2 % 4), from_a + row * k + at + piece * 8);
-    }
-    for (int i = 0; i < 4 && at < k; i++) {
-      int row = i * 8 + tid / 32;  // ^ spreads the pieces: 8 rows in one wavefront
-      fetch16(bs + row * 32 + (lane ^ row % 8), from_b + (at + row) * n + lane * 8);
+  unsigned tid = threadIdx.x, lane = tid % 32, top = tid / 128 * 64, left = tid / 32 % 4 * 64;
+  const bf16* from_a = a + (blockIdx.y * 128 + tid / 4) * k + tid % 4 * 8;
+  const bf16* from_b = b + tid / 32 * n + blockIdx.x * 256 + lane * 8;
+  uint4* to_a = pool + tid / 4 * 4 + (tid % 4 ^ tid / 8 % 4);  // ^ spreads the pieces of 8 rows
+  uint4* to_b = pool + 512 + tid / 32 * 32 + (lane ^ tid / 32);  // over all banks
+  auto fetch = [&](unsigned at) {
+    unsigned slice = at / 32 % 4 * 1536;
+    if (at < k) {
+#pragma unroll
+      for (int i = 0; i < 2; i++) fetch16(to_a + slice + i * 256, from_a + at + i * 64 * k);
+#pragma unroll
+      for (int i = 0; i < 4; i++) fetch16(to_b + slice + i * 256, from_b + (at + i * 8) * n);
     }
     close_batch();
   };
-  for (int at = 0; at < 96; at += 32) fetch(at);
+  for (unsigned at = 0; at < 96; at += 32) fetch(at);
   float sum[4][8][4] = {};
-  for (int at = 0; at < k; at += 32) {
+  for (unsigned at = 0; at < k; at += 32) {
     wait_for_batches<2>();  // this slice is here
     __syncthreads();        // for every thread, and the one before has been read
     fetch(at + 96);
     uint4 *as = pool + at / 32 % 4 * 1536, *bs = as + 512;
-    for (int i = 0; i < 32; i += 16) {
+    for (unsigned i = 0; i < 32; i += 16) {
       unsigned p[4][4], q[4][4];
-      int row = top + lane % 16, step = i + lane % 16, h = lane / 16;
+      unsigned row = top + lane % 16, step = i + lane % 16, h = lane / 16;
       for (int r = 0; r < 4; r++, row += 16)
         load_a(p[r], as + row * 4 + (i / 8 + h ^ row / 2 % 4));
       for (int s = 0; s < 4; s++)
@@ -564,8 +615,7 @@ extern "C" __global__ void __launch_bounds__(256) tensor_cores(
 
 # %%
 ROW = 4 * 4096  # bytes from one row of a large matrix to the next
-# Where four steps of one row lie side by side in shared memory, the compiler makes one load of
-# them, 1/4 a step. It does not for 8 by 8, whose loop of steps it leaves as a loop.
+# The compiler makes one load of four steps that lie side by side (1/4 a step), not in 8 by 8.
 uniform, neighbours = (lambda lane: 0), (lambda lane: 4 * lane)
 GPU_RUNGS = {  # listing, kernel, tile of the block, steps and tile of the thread
     "naive": (SIMPLE_CUDA, "naive", Tile(32, 32)),
@@ -601,7 +651,7 @@ def rung_table():
         held, madds = residency(tile), tile.thread_rows * tile.thread_columns
         fronts = sum(read.times * read.wavefronts for read in READS[rung])
         rows.append({
-            "rung": rung, "wavefronts for 32 multiply-adds": fronts / madds,
+            "rung": rung, "wavefronts": fronts / madds,
             "FLOP per L2 byte": tile.intensity, "waits for": price(rung, 4096).bound,
             "registers": str(tile.registers), "shared bytes": f"{tile.shared_bytes:,}",
             "warps of 64": str(held.warps), "no more for": held.limited_by,
@@ -609,7 +659,14 @@ def rung_table():
     return Table.from_rows(rows, {})
 
 
-print(rung_table(), "model: counted from tiles and reads; room in an SM of an H100", sep="\n")
+eight, one = (read.times * read.wavefronts for read in READS["registers, 8 by 1"])
+print(rung_table(), f"""model: counted from tiles and reads; room in an SM of an H200
+
+One load of a warp is a request. The load unit serves it in wavefronts, one a cycle: a line of the
+L1 cache, or a word (4 bytes) from each of 32 banks of shared memory; counted for 32 multiply-adds,
+one a lane. A load takes an issue slot from arithmetic. Occupancy: how many warps of 64 an SM holds.
+Worked, 8 by 1: a step takes 8 numbers of a, four steps in one load, in {eight:.0f} wavefronts, and
+1 of b, in {one:.0f}. They serve 8 multiply-adds of a lane: {eight + one:.0f} / 8.""", sep="\n")
 
 # %%
 def to_bf16(x):
@@ -618,8 +675,25 @@ def to_bf16(x):
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 
 
+def refuse(rung, a, b, c):
+    """Raise where a kernel would touch other numbers than those of these arrays."""
+    tile, (m, k), n = GPU_RUNGS[rung][2], a.shape, b.shape[1]
+    word = f32 if tile.word == 4 else np.uint16
+    for x, shape, kind in (a, (m, k), word), (b, (k, n), word), (c, (m, n), f32):
+        if x.shape != shape or x.dtype != kind or not x.flags.c_contiguous or x.size >= 2**31:
+            raise ValueError(f"{rung} takes {shape} numbers of {kind.__name__} in rows one behind "
+                             "the other: use astype and ascontiguousarray")
+    if tile.stages > 1 and (m % tile.rows or n % tile.columns or k % tile.depth):  # no guards
+        raise ValueError(f"{rung} takes whole tiles: pad with zeros to multiples of {tile.rows} "
+                         f"rows, {tile.columns} columns, {tile.depth} steps")
+
+
 def launcher(rung):
-    """Compile a rung; return a function (a, b, c) that launches it."""
+    """Compile a rung; return a function (a, b, c) that launches it, or refuses."""
+    spoils = [name for name, value in os.environ.items() if value not in ("", "0")
+              and name.endswith(("_TF32", "_TF32_OVERRIDE", "_PER_THREAD_DEFAULT_STREAM"))]
+    if spoils:
+        raise RuntimeError(f"{', '.join(spoils)} would spoil the timing: unset and start again")
     import cupy as cp
 
     listing, name, tile = GPU_RUNGS[rung]
@@ -631,6 +705,7 @@ def launcher(rung):
         kernel.max_dynamic_shared_size_bytes = dynamic
 
     def launch(a, b, c):
+        refuse(rung, a, b, c)
         (m, k), n = a.shape, b.shape[1]
         numbers = (np.int32(m), np.int32(n), np.int32(k))
         kernel(tile.grid(m, n), (tile.threads,), (a, b, c, *numbers), shared_mem=dynamic)
@@ -653,126 +728,176 @@ def cublas(a, b, c):
 
 
 # %%
-def ladder_model(sizes):
-    """From counted traffic and the data sheet: no latency, so an upper bound on every rate."""
+def ladder_model(sizes, most_seconds):
+    """Estimate every rate from counted traffic and the data sheet; latency is left out."""
     rows = [{"rung": rung, "size": size, "rate": 2 * size**3 / price(rung, size).seconds}
             for size in sizes for rung in GPU_RUNGS]
     return Table.from_rows(rows, {"rate": "FLOP/s"}), f"counted traffic on an {device.name}"
 
 
 @experiment(needs="gpu", model=ladder_model)
-def matmul_on_gpu(sizes):
-    """Multiply matrices of several sizes on every rung and with cuBLAS."""
+def matmul_on_gpu(sizes, most_seconds):
+    """Multiply on every rung and with cuBLAS; above 4,096 only where a call is short enough."""
     import cupy as cp
 
     ways = {rung: (launcher(rung), tile.word) for rung, (_, _, tile) in GPU_RUNGS.items()
             if tile.word == 4 or int(cp.cuda.Device().compute_capability) >= 80}
     words = dict.fromkeys(word for _, word in ways.values())
     ways |= {"cuBLAS " + {4: "float32", 2: "bf16"}[word]: (cublas, word) for word in words}
-    rows = []
+    rows, speed = [], {}
     for size in sizes:
         a, b, c = map(cp.asarray, matrices(size))
+        want = cp.matmul(a, b)
         for rung, (multiply, word) in ways.items():
+            if size > 4096 and 2 * size**3 / speed.get(rung, np.inf) > most_seconds:
+                continue
             x, y = (a, b) if word == 4 else (to_bf16(a), to_bf16(b))
-            run = time_call(multiply, x, y, c, device="gpu")
+            c.fill(np.nan)
+            multiply(x, y, c)
+            if not cp.allclose(c, want, rtol=1e-3):
+                raise RuntimeError(f"{rung} gives a wrong product of {size} rows: mend its listing")
+            run = time_call(multiply, x, y, c, device="gpu", warmup=5, min_time=0.02)
+            speed[rung] = 2 * size**3 / run.median
             rows.append({"rung": rung, "size": size, **run.columns("rate", work=2 * size**3)})
     return Table.from_rows(rows, {"rate": "FLOP/s"})
 
 
-on_gpu, GPU_SHOWN = matmul_on_gpu([512, 1024, 2048, 4096, 8192]), 4096
-climbed = on_gpu.table.where(size=4096)["rung"]
+SIZES, MOST_SECONDS, GPU_SHOWN = [512, 1024, 2048, 4096, 8192], 0.5, 4096
+on_gpu = matmul_on_gpu(SIZES, MOST_SECONDS)
+climbed, largest = (on_gpu.table.where(size=size)["rung"] for size in (4096, SIZES[-1]))
+if left_out := [rung for rung in climbed if rung not in largest]:
+    print(f"Left out at {SIZES[-1]:,}, over {MOST_SECONDS} s a call: {', '.join(left_out)}")
 of_h200 = on_gpu.kind == "model" or "H200" in on_gpu.source  # else its peaks say nothing here
+shown = {rung: (on_gpu.quantity("rate", rung=rung, size=GPU_SHOWN), "gpu")
+         for rung in on_gpu.table.where(size=GPU_SHOWN)["rung"]}
 wait = {rung: f"{rung} ({price(rung, GPU_SHOWN).bound})" for rung in GPU_RUNGS}
-bars = [(wait.get(rung, rung), on_gpu.quantity("rate", rung=rung, size=GPU_SHOWN), "gpu")
-        for rung in climbed]
-peaks = [(f"peak, {name}", device.peak(name), "limit") for name in ("fp32", "bf16")] * of_h200
-ladder(bars[:6] + peaks[:1] + bars[6:] + peaks[1:],
-       title=f"{GPU_SHOWN:,} rows: in brackets, what the model says that a rung waits for")
+order = [*list(GPU_RUNGS)[:-1], "cuBLAS float32", "tensor cores", "cuBLAS bf16"]
 price_l2, mma = price("tensor cores", 4096).l2, overhead("mma-sync-hopper").value
-print(f"Two limits below an H200's bf16 peak: mma.sync {100 * mma:.0f} %, the L2 with this tile "
-      f"{100 * 2 * 4096**3 / price_l2 / device.peaks['bf16']:.0f} %. The model takes the lower.")
+print(f"Two limits below an H200's dense bf16 peak: mma.sync, the instruction used here, reaches "
+      f"{100 * mma:.0f} %, the L2 with this tile feeds "
+      f"{200 * 4096**3 / price_l2 / device.peaks['bf16']:.0f} %. The model takes the lower.")
+ladder([(wait.get(name, name), *shown[name]) for name in order if name in shown],
+       title=f"{GPU_SHOWN:,} rows: in brackets, what the model says that a rung waits for")
 
 # %%
 gpu_rate = {rung: on_gpu.quantity("rate", rung=rung, size=4096).value for rung in climbed}
 top_rung = "tensor cores" if "tensor cores" in gpu_rate else "wide loads"  # no bf16 before sm_80
-never_wait = Quantity(device.peaks["bf16"] / gpu_rate["naive"], "x", "model: all tensor cores busy")
-ladder_gap = compare(
-    guess_ladder,
-    measured=Quantity(gpu_rate[top_rung] / gpu_rate["naive"], "x", on_gpu.source),
-    limit=never_wait if of_h200 else None,
-)
-factor, said = float(f"{ladder_gap.measured.value:.2g}"), ladder_gap.measured.kind
-bits = ", part of it from 16-bit numbers" * (top_rung == "tensor cores")
-gap(ladder_gap, kind="gpu", title=f"About {factor:,.0f} times ({said}){bits}")
-
-# %% [markdown]
-# **Explain.** The naive warp touches 32 lines for 32 numbers of `a`. From there on, each rung
-# makes a load serve more multiply-adds. Once 8 by 8 sums free the load unit, loads still take
-# issue slots, 16 for 64 multiply-adds and then 4: a fourth of the wavefronts gains little. Then
-# only another unit helps: one instruction of a tensor core does 2,048 multiply-adds, on bf16, which
-# keeps 8 of float32's 24 significant bits.
-#
-# Occupancy falls on the way: registers that hold sums are not there for more warps. Whether so
-# few hide a wait, a model without latency cannot say.
-#
-# **Change one thing.** Set `GPU_SHOWN = 512`. Which rungs lose most? Count their tiles, and an
-# H200's SMs: 132.
-
-# %% [markdown]
-# ## Where this model breaks
-#
-# - It knows no latency: waiting for memory, addresses, barriers, copies into shared memory, the
-#   launch are free. It takes wide loads at their best, and each matrix once from memory.
-# - How often a load unit takes a request is published for an A6000: every two cycles. For an H200
-#   one is assumed.
-# - It grants these tensor-core instructions 63 % of the peak, as a paper says; newer ones get
-#   more. Nothing here checks that rung.
-# - Exercise 1 counts reads. For 4,096 by 64 times 64 by 4,096, writing `c` costs more.
-#
-# Simon Boehm measured such a ladder on an A6000. The model, for that GPU:
+said = Quantity(gpu_rate[top_rung] / gpu_rate["naive"], "x", on_gpu.source)
+ladder_gap = compare(guess_ladder, measured=said)
+never = format_quantity(device.peaks["bf16"] / gpu_rate["naive"], "x")
+print(f"If an H200's tensor cores never waited (model): {never}." * of_h200)
+halves = tile_time(replace(GPU_RUNGS["tensor cores"][2], word=4), READS["tensor cores"], 4096,
+                   device, "bf16").l2 / price_l2
+print(f"With tensor cores, 16 bits instead of 32 halve the bytes: through the L2 that is worth "
+      f"{halves:.1f}x (model). The rest of that step is the unit.")
+factor = format_quantity(said.value, "x")
+gap(ladder_gap, kind="gpu", title=f"From one row a lane to {top_rung}: {factor} ({said.kind})")
 
 # %%
 PUBLISHED = {"naive": "naive", "coalesced": "coalesced", "shared tile": "shared",
              "registers, 8 by 1": "column", "registers, 8 by 8": "square",
              "wide loads": "vectorised"}
+# Instructions of a warp for 8 steps, 512 of them multiply-adds, in NVRTC 13.5's code for sm_90.
+COMPILED = {"registers, 8 by 8": 842, "wide loads": 577}
+two = overhead("memory-request-a6000").value
 
 
-def published():
-    """His rates beside the model's for the same GPU, with two and with one cycle for a request."""
-    a6000, two = accelerator("rtx-a6000"), overhead("memory-request-a6000").value
-    rows = []
-    for rung, slug in PUBLISHED.items():
-        times = [price(rung, 4096, a6000, request_cycles=cycles).seconds for cycles in (two, 1)]
-        rate = overhead(f"sgemm-a6000-{slug}").quantity()
-        rows.append((rate, *(2 * 4096**3 / seconds for seconds in times)))
-    return rows
+def three_estimates(rung):
+    """The model's rate on an H200, the same with two cycles a request, and by all instructions."""
+    rates = [2 * 4096**3 / price(rung, 4096, request_cycles=cycles).seconds for cycles in (1, two)]
+    slots = device.peaks["fp32"] * price(rung, 4096).balance * 512 / COMPILED.get(rung, np.nan)
+    return {"rung": rung, "model": rates[0], "two cycles a request": rates[1],
+            "all instructions": min(slots, rates[0]) if rung in COMPILED else "not counted"}
 
 
-boehm = published()
-steps, off = list(range(1, len(boehm) + 1)), [model / rate.value for rate, model, _ in boehm]
-coalescing = [float(after) / float(before) for before, after in zip(*boehm[:2], strict=True)]
+print(Table.from_rows([three_estimates(rung) for rung in PUBLISHED], dict.fromkeys(
+    ("model", "two cycles a request", "all instructions"), "FLOP/s")))
+print(f"model: {device.name}, 4,096 rows")
+boehm = [(overhead(f"sgemm-a6000-{slug}").quantity(), 2 * 4096**3 / price(
+    rung, 4096, accelerator("rtx-a6000"), request_cycles=two).seconds)
+    for rung, slug in PUBLISHED.items()]
+tested, modelled = [rate.value for rate, _ in boehm], [model for _, model in boehm]
+steps, off = list(range(1, len(boehm) + 1)), [b / a for a, b in zip(tested, modelled, strict=True)]
 stairs = ("naive", "coalesced", "shared tile", "wide loads", top_rung)
 gains = [gpu_rate[b] / gpu_rate[a] for a, b in pairwise(stairs)]
+slow, fast = (price(rung, 4096, request_cycles=two).seconds for rung in stairs[:2])
+lines = f"{slow / fast:.0f} to " * (on_gpu.kind == "model") + f"{gains[0]:.0f}"
+coalescing, last = ([rates[i + 1] / rates[i] for rates in (tested, modelled)] for i in (0, -2))
 counted = "model: counted traffic on an RTX A6000, a request in two cycles (R. Huerta et al.)"
 sweep(
-    [Series("model", steps, [two for _, two, _ in boehm], "model", source=counted),
-     Series("published", steps, [rate.value for rate, *_ in boehm], "gpu",
-            source=boehm[0][0].source)],
+    [Series("model", steps, modelled, "model", source=counted),
+     Series("measured by Boehm", steps, tested, "gpu", source=boehm[0][0].source)],
     x=Scale("rung", log=False), y=("rate", "FLOP/s"), guides=list(enumerate(PUBLISHED, start=1)),
-    title=f"Right order; the model gives {min(off):.2f} to {max(off):.1f} times the measured rate",
+    mark=[(6, modelled[-1], f"step {last[1]:.1f}x"), (6, tested[-1], f"step {last[0]:.1f}x")],
+    title=f"Wide loads: the model expects {last[1]:.1f} times, an A6000 gave {last[0]:.1f}",
 )
 
 # %% [markdown]
+# **Explain.** A naive warp's read touches 32 lines for 32 numbers of `a`. Then each rung makes a
+# load serve more multiply-adds: with 8 by 1 sums, 5 wavefronts serve 8; with 8 by 8, 16 serve 64,
+# and the load unit keeps up. Loads still take issue slots, 16 and then 4 beside 64. Then another
+# unit helps: one `mma.sync` does 2,048 multiply-adds. Now the L2 holds: a larger tile would read
+# each number less often (Exercise 3).
+#
+# Occupancy falls: registers that hold sums are not there for more warps.
+#
+# **Change one thing.** Who sets the pace at 512 rows (an H200 has 132 SMs)? Which tile frees tensor
+# cores from the L2, and does it fit?
+
+
+# %%
+GPUS = {slug: accelerator(slug).name for slug in ("h200-sxm", "rtx-a6000")}
+
+
+def pace(axes, rung, scale, size, gpu, cycles):
+    """How long each part of the GPU is busy, by the model: the longest sets the pace."""
+    tile = GPU_RUNGS[rung][2]
+    tile = replace(tile, rows=int(tile.rows * scale), columns=int(tile.columns * scale))
+    time = tile_time(tile, READS[rung], int(size), accelerator(gpu),
+                     "fp32" if tile.word == 4 else "bf16", request_cycles=cycles)
+    parts = {"issue, arithmetic": time.issue / time.balance, "load unit": time.load / time.balance,
+             "L2": time.l2, "memory": time.memory}
+    fits = tile.threads <= 1024 and residency(tile).blocks
+    title = f"{rung}, {size:,} rows: {flops(2 * size**3 / time.seconds)}, bound by {time.bound}"
+    title += "" if fits else "; but a block of this tile fits no SM"
+    spans = {name: [Span(0, seconds, "busy", "gpu")] for name, seconds in parts.items()}
+    about = (f"model: counted traffic on an {GPUS[gpu]}, tile {tile.rows} by {tile.columns}, "
+             f"cycles of a request: {cycles}; the L2 and mma.sync as on an H100")
+    return timeline(spans, title, source=about)
+
+
+pace(None, "wide loads", 1, 4096, "h200-sxm", 1)
+
+# %%
+explorer(pace, [
+    Choice("rung", "rung", [(rung, rung) for rung in GPU_RUNGS], "registers, 8 by 8"),
+    Choice("scale", "tile of a block", [(0.5, "half"), (1, "as written"), (2, "twice")], 1),
+    Choice("size", "rows", [(2**n, f"{2**n:,}") for n in range(8, 15)], 4096),
+    Choice("gpu", "GPU", list(GPUS.items()), "h200-sxm"),
+    Choice("cycles", "a request takes", [(1, "1 cycle"), (2, "2 cycles")], 1),
+])
+
+# %% [markdown]
+# ## Where this model breaks
+#
+# - It leaves out latency: waiting for memory, addresses, barriers, copies into shared memory, the
+#   launch are free. Counting every compiled instruction of two rungs gives the table's last column.
+# - NVIDIA's people say that a load unit takes a request each cycle; on an A6000, others measured
+#   every two. Of an H200 neither spoke: see both. Naive stays where it is, because its request for
+#   `a` already takes 32 wavefronts.
+# - It grants `mma.sync` 63 % of the peak, as a paper says; newer instructions get more.
+# - Boehm's wide loads gained little where it expects most: it cannot see what they wait for.
+#
 # ## You learned
 
 # %%
 learned(
-    f"Swapping two loops made this core {order_gap.measured.value:.0f} times faster; another "
+    f"Swapping two loops made this core {swap:.0f} times faster; another "
     f"core gave {rate['+ all cores'] / rate['+ registers']:.1f} times ({climb.kind}).",
-    f"On one core, 12 bytes for each multiply-add allow {cache.value / 6e9:.0f} GFLOP/s, 3 bytes "
-    f"all of its {peak.value / 1e9:.0f}: the loop got {rate['+ registers'] / 1e9:.0f}. On all "
-    f"cores it got {share:.0f} % of the library ({climb.kind}).",
-    f"Coalescing gives {gains[0]:.0f} times, shared tiles {gains[1]:.1f}, registers and wide loads "
+    f"On one core, 12 bytes for each multiply-add allow {flops(allows)}, 3 bytes "
+    f"{flops(most)}: the loop got {flops(rate['+ registers'])}. On all cores it got "
+    f"{share:.0f} % of the library ({climb.kind}{doubt}).",
+    f"Coalescing gives {lines} times, shared tiles {gains[1]:.1f}, registers and wide loads "
     f"{gains[2]:.1f}, tensor cores {gains[3]:.1f} ({on_gpu.kind}). On an A6000 the model gives "
     f"coalescing {coalescing[1]:.1f} times and Boehm measured {coalescing[0]:.1f}: "
     "counting gives the order of the rungs, not their distance.",
@@ -786,7 +911,8 @@ learned(
 # Write `l2_bytes(m, n, k, rows, columns, word)`: the bytes that all blocks together read for an
 # `m` by `n` product with inner dimension `k`, each number of `word` bytes. Every block, also one
 # at an edge that is only partly filled, reads `k` steps of its `rows` and its `columns`. Writing
-# `c` is not counted.
+# `c` is not counted, though for a thin product, 64 steps by tiles of 128 by 256 in bf16, it moves
+# more than the reads.
 #
 # <details><summary>Hint 1</summary>How many blocks cover the product? Round up in both
 # directions.</details>
