@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -150,6 +151,74 @@ def test_a_sample_is_its_bytes_after_the_wait(tmp_path: Path) -> None:
     sample, (begin, end) = samples[0]
     assert (len(samples), bytes(sample)) == (1, b"abc")
     assert end - begin >= 0.02
+
+
+def test_each_file_may_have_a_wait_of_its_own(tmp_path: Path) -> None:
+    samples = loading.FileSamples(loading.write_samples(tmp_path, 2, 300), wait=[0.0, 0.05])
+    (first, (begin, end)), (second, (late_begin, late_end)) = samples[0], samples[1]
+    assert (len(first), len(second)) == (300, 300)
+    assert end - begin < 0.05 <= late_end - late_begin
+
+
+@on_linux
+def test_written_samples_are_not_in_the_page_cache(tmp_path: Path) -> None:
+    for path in loading.write_samples(tmp_path, 3, 50_000):
+        with path.open("rb") as file:
+            assert sum(cached_pages(file.fileno())) == 0
+
+
+@on_linux
+def test_a_read_through_the_cache_leaves_the_block_there() -> None:
+    with disk.disk_file(100_000) as file:
+        buffer = mmap.mmap(-1, mmap.PAGESIZE)
+        file.read_cached(buffer, 0)
+        assert bytes(buffer) == read_block(file.cached)
+        assert cached_pages(file.cached)[0]
+
+
+def test_idle_counts_whole_periods_only() -> None:
+    steps = [loading.Step(0, 0, 3.0 * k, 3.0 * k + 1) for k in range(4)]
+    assert loading.idle(steps) == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="run more steps"):
+        loading.idle(steps[:1])
+
+
+def test_accelerators_that_share_a_slow_store_all_idle() -> None:
+    store = threading.Lock()
+
+    def load() -> None:
+        with store:
+            time.sleep(0.02)
+
+    shares = [loading.train_together([load] * count, step=0.04, steps=8) for count in (1, 8)]
+    assert shares[0] > 0.7
+    assert shares[1] < 0.5  # eight loads take 160 ms
+
+
+def test_the_error_of_a_load_is_raised_and_nothing_hangs() -> None:
+    def broken() -> None:
+        raise OSError("no such block")
+
+    with pytest.raises(OSError, match="no such block"):
+        loading.train_together([broken, lambda: None], step=0.001, steps=4)
+
+
+def test_steps_run_beside_a_save_that_returns_early_and_only_there() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        stall, whole, steps = loading.save_beside(lambda: pool.submit(time.sleep, 0.1), 0.005)
+    assert stall < whole / 2
+    assert steps >= 2
+    stall, whole, steps = loading.save_beside(lambda: time.sleep(0.05), 0.005)
+    assert steps == 0
+    assert 0.05 <= stall <= whole
+
+
+def test_what_a_save_raises_later_is_raised() -> None:
+    def fail() -> None:
+        raise OSError("disk full")
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(OSError, match="disk full"):
+        loading.save_beside(lambda: pool.submit(fail), 0.001)
 
 
 def test_an_accelerator_that_is_fed_late_idles() -> None:

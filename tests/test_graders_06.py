@@ -16,6 +16,11 @@ def read_seconds_by_rate(n_bytes, block, depth, latency, bandwidth):
     return np.float64(n_bytes) / min(bandwidth, depth * block / one_request)
 
 
+def read_seconds_in_rounds(n_bytes, block, depth, latency, bandwidth):
+    rounds = math.ceil(n_bytes / block / depth)
+    return max(rounds * (latency + block / bandwidth), n_bytes / bandwidth)
+
+
 def fewest_workers(step, load, idle):
     if step >= (1 - idle) * (step + load):
         return 0
@@ -43,6 +48,7 @@ def least_interval_in_steps(parameters, bandwidth, share):
 RIGHT = [
     ("06.read_seconds", read_seconds),
     ("06.read_seconds", read_seconds_by_rate),
+    ("06.read_seconds", read_seconds_in_rounds),
     ("06.fewest_workers", fewest_workers),
     ("06.fewest_workers", fewest_workers_by_counting),
     ("06.least_interval", least_interval),

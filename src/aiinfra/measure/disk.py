@@ -46,6 +46,10 @@ class DiskFile:
         if self.reason:
             os.posix_fadvise(self.direct, place, len(buffer), os.POSIX_FADV_DONTNEED)
 
+    def read_cached(self, buffer: mmap.mmap, place: int) -> None:
+        """Fill ``buffer`` from ``place`` on, through the page cache."""
+        os.preadv(self.cached, [buffer], place)
+
 
 @contextmanager
 def scratch(needed: float, folder: str | Path | None = None) -> Iterator[Path]:

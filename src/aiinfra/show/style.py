@@ -22,8 +22,8 @@ MARKERS: dict[str, str] = {
     "guess": "o", "model": "", "limit": "", "idle": "", "other": "P",
 }  # fmt: skip
 HATCHES: dict[str, str] = {
-    "cpu": "", "gpu": "////", "memory": "....", "network": "\\\\\\\\", "storage": "xxxx",
-    "guess": "", "model": "----", "limit": "", "idle": "", "other": "||||",
+    "cpu": "", "gpu": "--", "memory": "....", "network": "\\\\\\\\", "storage": "xxxx",
+    "guess": "", "model": "----", "limit": "", "idle": "", "other": "OO",
 }  # fmt: skip
 DASHED, DOTTED = (0, (3, 1.5)), (0, (1, 1.5))
 

@@ -19,7 +19,8 @@ def read_seconds(submission: Callable[..., Any], rng: Any) -> Verdict:
     ]
     for _ in range(30):
         block = 2 ** int(rng.integers(9, 24))
-        n_bytes, depth = block * int(rng.integers(1, 999)), int(rng.integers(1, 65))
+        depth = int(rng.integers(1, 65))
+        n_bytes = depth * block * int(rng.integers(1, 99))  # no request is left over
         latency, bandwidth = (float(10**x) for x in (rng.uniform(-5, -2), rng.uniform(7.5, 10.5)))
         cases.append((n_bytes, block, depth, latency, bandwidth))
     for n_bytes, block, depth, latency, bandwidth in cases:
