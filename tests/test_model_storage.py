@@ -51,7 +51,7 @@ def test_small_files_wait_for_operations_not_bytes():
 def test_latency_hides_behind_workers():
     work = Loading(step=0.05, samples=100, sample_bytes=4096, workers=1)
     one = loader_time(work, Disk(3e9, 1e6, latency=1e-3))
-    assert (one.bound, one.seconds) == ("workers", pytest.approx(0.1))
+    assert (one.bound, one.seconds) == ("workers", pytest.approx(0.1 + 100 * 4096 / 3e9))
     four = Loading(step=0.05, samples=100, sample_bytes=4096, workers=4)
     assert loader_time(four, Disk(3e9, 1e6, latency=1e-3)).idle == 0
 

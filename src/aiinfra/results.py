@@ -119,9 +119,11 @@ class Table:
 
     def cell(self, row: int, column: str) -> str:
         """Return one cell as text, formatted with its column's unit."""
-        value = self.columns[column][row]
+        value, unit = self.columns[column][row], self.units.get(column, "")
+        if isinstance(value, int) and not isinstance(value, bool) and not unit:
+            return f"{value:,}"  # a count is exact
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return format_quantity(value, self.units.get(column, ""))
+            return format_quantity(value, unit)
         return str(value)
 
     def __str__(self) -> str:

@@ -129,14 +129,15 @@ def loader_time(work: Loading, disk: Disk, accelerators: int = 1) -> LoaderTime:
 
     ``period = max(step, a B / bandwidth, a O / IOPS, (read + prepare) / workers)`` with ``a``
     accelerators, ``B`` bytes and ``O`` operations a batch; a worker reads one operation after
-    another, ``read = max(B / bandwidth, O / IOPS, O latency)``. Known error: every batch takes
+    another, ``read = max(O latency + B / bandwidth, O / IOPS)``. Known error: every batch takes
     the same time here; batches that vary need prefetch, and ``loader_timeline`` shows how much.
     A page cache that holds the data set makes the disk irrelevant after the first epoch.
     """
     if accelerators < 1:
         raise ValueError(f"there must be at least one accelerator, got {accelerators}")
     n_bytes, operations = work.batch_bytes, work.samples * work.operations
-    read = max(disk.seconds(n_bytes, operations), operations * disk.latency)
+    alone = operations * disk.latency + n_bytes / disk.bandwidth
+    read = max(alone, operations / disk.operations)
     load = read + work.samples * work.prepare
     return LoaderTime(
         accelerator=work.step,
