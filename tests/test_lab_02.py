@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lab_02_answers import BANDWIDTH, PEAK, RIGHT, WRONG, made_up, right_kinds, truths
+from lab_02_answers import BANDWIDTH, PEAK, RIGHT, WRONG, least, made_up, right_kinds, truths
 from lab_kit import Lab
 
 from aiinfra.teach.check import tasks
@@ -26,7 +26,7 @@ def handed_in(task: str, case: Case, answer: Any) -> Any:
     return answer if task == "place" else case.claim(made_up(case), answer(case))
 
 
-RIGHT_CASES = [(task, i, name) for task in TASKS for i in range(2) for name in NAMES]
+RIGHT_CASES = [(task, i, name) for task in TASKS for i in range(len(RIGHT[task])) for name in NAMES]
 WRONG_CASES = [(task, i) for task in TASKS for i in range(len(WRONG[task]))]
 
 
@@ -68,7 +68,7 @@ def test_truth_follows_the_measurement_and_not_the_claim() -> None:
     """The same claim is right with one measurement and wrong with another."""
     case = Case("Ada")
     number = next(n for n, t in truths(case).items() if t.kind == "streaming" and not t.small)
-    slow = made_up(case, seconds={number: 1e3})
+    slow = made_up(case, seconds={number: 10 * least(truths(case)[number])})
     answer = RIGHT["bounds"][0](case)
     assert LAB.grade("bounds", case.claim(made_up(case), answer)).passed
     verdict = LAB.grade("bounds", case.claim(slow, answer))
@@ -100,6 +100,26 @@ def test_times_that_cannot_be_are_refused(seconds: list[float]) -> None:
     case = Case("Ada")
     evidence = case.evidence(seconds, PEAK, BANDWIDTH)
     assert "a time for each" in LAB.grade("kinds", case.claim(evidence, {1: "chain"})).message
+
+
+@pytest.mark.parametrize(
+    ("seconds", "peak", "bandwidth"),
+    [(1e9, 3e10, 1e10), (1e-12, 1e30, 1e10), (1e-15, 1e-3, 1e300), (1e-3, 1e12, 1e9)],
+)
+def test_evidence_of_no_machine_is_refused(seconds: float, peak: float, bandwidth: float) -> None:
+    case = Case("Ada")
+    evidence = case.evidence([seconds] * 8, peak, bandwidth)
+    verdict = LAB.grade("bounds", case.claim(evidence, dict.fromkeys(range(1, 9), "neither")))
+    assert verdict.score == 0
+    assert "Measure again" in verdict.message
+
+
+def test_case_gives_neither_truth_nor_names_away() -> None:
+    case = Case("Ada")
+    assert not hasattr(case, "truth")
+    for suspect in case.suspects:
+        assert suspect._entry.body.__name__ not in repr(suspect.ready())
+        assert compiled(suspect._entry.body).py_func.__name__ == "kernel"
 
 
 def test_near_a_border_both_bounds_count() -> None:

@@ -221,6 +221,15 @@ def test_job_needs_every_one_of_its_parts() -> None:
         assert run_job(job, {**mine, name: part}).idle > 1.5 * best.idle, name
 
 
+def test_rescue_asks_for_the_smallest_depth() -> None:
+    parts = own("rescue")
+    for lazy, words in [(lambda *_: None, "None, where some"), (lambda *a: a[3], "are enough")]:
+        parts[4] = lazy
+        verdict = LAB.grade("rescue", parts, 1)
+        assert verdict.score <= 0.5
+        assert words in verdict.message
+
+
 def test_job_is_the_same_for_the_same_dice() -> None:
     runs = []
     for _ in range(2):

@@ -65,10 +65,16 @@ def test_one_drive_bounds_its_path_and_gpudirect_skips_the_memory() -> None:
 
 
 def test_gpudirect_pays_where_all_adapters_load_at_once() -> None:
-    bounced, direct = (crowded(legs_to_gpu(DGX, "network", direct=d)) for d in (False, True))
+    box = topology("dgx-a100")  # two GPUs and two adapters lean on one link to the CPU
+    bounced, direct = (crowded(legs_to_gpu(box, "network", direct=d)) for d in (False, True))
     assert "CPU and switch" in path_time(1e9, bounced, chunk=4e6).bound.name
     gain = path_time(1e9, bounced, chunk=4e6).seconds / path_time(1e9, direct).seconds
     assert gain > 1.4
+
+
+def test_on_an_h100_every_gpu_has_a_link_to_its_cpu_of_its_own() -> None:
+    legs = crowded(legs_to_gpu(DGX, "memory"))
+    assert "shared" not in next(h.name for h in legs[0] if "CPU and switch" in h.name)
 
 
 def test_the_link_between_the_cpus_bounds_far_memory() -> None:

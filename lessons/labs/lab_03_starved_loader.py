@@ -47,12 +47,15 @@ SOURCE = f"model: three stages in virtual time; bytes and step from {resnet.sour
 print(f"{job.samples:,} samples in {len(job.shards)} shards, {job.batch} in a batch")
 print(f"a step takes {1e3 * job.step:.1f} ms; {job.workers} workers decode")
 print(f"store: {1e3 * job.latency:.1f} ms a request, {job.bandwidth / 1e6:.0f} MB/s")
-print(f"memory for {job.memory:,} samples")
+print(f"a sample has {job.size.mean() / 1e3:.0f} kB and takes", end=" ")
+print(f"{1e3 * job.decode.mean():.1f} ms of one worker, both on average")
+print(f"memory for {job.memory:,} samples; a batch must mix {job.mixed:.0f} shards")
 
 # %% [markdown]
 # `pipeline(read, decode, step, depth)` follows each batch through store, decoders and
 # accelerator. At most `depth` batches are on their way at once: reading of batch 7 waits, with a
-# depth of 4, until batch 3 begins to compute.
+# depth of 4, until batch 3 begins to compute. `.idle()` is the share of the time in which nothing
+# computes, from the begin of the first step on: the wait for the first batch does not count.
 #
 # The next cell draws timelines; there is nothing to edit. Hatched grey is idle time.
 
@@ -83,7 +86,7 @@ def both(before, after, title, **window):
 
 
 # %% [markdown]
-# This is the loader as it was found. It draws 32 samples at random, asks for each with a request
+# This is the loader as it was found, the "before" of tasks 1, 2 and 6. It draws 32 samples at random, asks for each with a request
 # of its own, deals the samples out to the decoders like cards in a stack, and keeps one batch
 # ready.
 
@@ -95,7 +98,7 @@ in_stacks = [
     max(part.sum() for part in np.array_split(job.decode[batch], job.workers)) for batch in drawn
 ]
 start = pipeline(one_by_one, in_stacks, job.step, depth=1)
-found = f"The accelerator waits {100 * start.idle():.0f} % of its time"
+found = f"Over 48 batches the accelerator waits {100 * start.idle():.0f} % (12 are shown)"
 timeline(lanes(start), found, source=SOURCE)
 
 # %% [markdown]
@@ -136,7 +139,9 @@ def requests(places, latency, bandwidth):
 
 
 # %% [markdown]
-# A loader knows its order ahead of time. Here it fetches 48 batches at once, in one window.
+# A loader knows its order ahead of time. Here it fetches 48 batches in one window. That takes
+# memory for 1,536 samples, and the first batch waits for all of them; the picture spreads the
+# reading evenly instead.
 
 
 # %%
@@ -160,13 +165,14 @@ check("lab_03.requests", requests)
 # %% [markdown]
 # ## Task 2: shuffle what is read in one go
 #
-# Samples drawn from all over the data never lie close together. So read whole shards, one request
-# each, and shuffle in memory. The memory is a *buffer* of limited size: a shard takes its place
-# when its first sample is used, all of it, and each sample frees its own place when it is used.
+# Samples drawn from all over the data lie far apart. So read whole shards, one request each, and
+# shuffle in memory. The memory is a *buffer* of limited size: a whole shard takes its place when
+# its first sample is used, and each sample frees its own when it is used.
 #
 # Write `order(shards, buffer, rng)`: `shards` is a list of lists of samples, `buffer` the number
 # of samples that fit, never smaller than a shard. Return all samples in the order of use, each
-# once. The order must differ from epoch to epoch: of the shards, and of the samples within.
+# once. Draw with `rng`, so that the order of the shards, and of the samples within, differs from
+# epoch to epoch. The picture has a buffer of 512.
 
 # %% [markdown]
 # Budget: never more than `buffer` samples in memory, and a batch of 32 comes from at least 0.8
@@ -177,8 +183,8 @@ check("lab_03.requests", requests)
 # shards into a pool as long as the next one fits.</details>
 #
 # <details><summary>Hint 2</summary>Draw a random sample from the pool and put it at the end of the
-# order. As soon as there is room for a whole shard again, take one in. (Swap the drawn sample with
-# the last of the pool before you remove it: that costs no copy.)</details>
+# order. As soon as there is room for a whole shard again, take one in. The budget counts a
+# shard later, from its first use, so you are safe.</details>
 
 
 # %%
@@ -232,7 +238,7 @@ check("lab_03.order", order)
 
 # %% [markdown]
 # Budget: at most 1.01 times the reads of the best cache of this size; and neither half of an epoch
-# has more than 60 % of its reads, so that the store is not idle first and swamped later.
+# has more than 60 % of its reads, or the store is idle first and swamped later.
 #
 # <details><summary>Hint 1</summary>Most caches drop what was not used for longest. Each epoch
 # uses every sample once: how soon is that sample wanted again, compared with one just
@@ -240,7 +246,7 @@ check("lab_03.order", order)
 #
 # <details><summary>Hint 2</summary>A cache of C samples cannot hit more than C times an epoch. It
 # does hit C times when the samples that it holds first stay for ever: a newcomer that does not fit
-# leaves at once.</details>
+# leaves at once. Dropping what is wanted last of all hits as often, but all early.</details>
 
 
 # %%
@@ -259,7 +265,7 @@ def evict(samples, capacity):
 
 # %%
 def with_cache(part, epochs=3):
-    """Draw the last epoch with a cache for half of the samples, and without one."""
+    """Draw the last epoch without a cache ("before"), and with one for half of the samples."""
     asked = [s for _ in range(epochs) for s in rng.permutation(job.samples).tolist()]
     hits = play_cache(asked, job.samples // 2, part(asked, job.samples // 2))
     n_bytes = job.size[asked] * np.array([[1], [0]]) + job.size[asked] * ~hits * [[0], [1]]
@@ -282,8 +288,8 @@ check("lab_03.evict", evict)
 # ## Task 4: nobody waits for the last decoder
 #
 # PyTorch's `DataLoader` gives every worker a whole batch, so that workers times prefetch batches
-# lie in memory. Here all workers decode the same batch. It holds less memory, and a batch is ready
-# when the last worker is.
+# lie in memory. Here all workers decode the same batch. That takes less memory, and a batch is
+# ready when the last worker is.
 #
 # Decoding times differ: a large picture takes many times as long as a small one. The sizes tell in
 # advance.
@@ -293,13 +299,14 @@ check("lab_03.evict", evict)
 
 # %% [markdown]
 # Budget: the last worker ends, on average over many batches, at most 1.02 times as late as in the
-# plan that Graham described in 1969, and never 1.15 times as late.
+# plan that [Graham described in 1969](https://doi.org/10.1137/0117039), and never 1.15 times as
+# late.
 #
 # <details><summary>Hint 1</summary>Give each item to the worker that has least to do so far. Which
 # items do the most harm when they come last?</details>
 #
-# <details><summary>Hint 2</summary>Heaviest first: sort the positions by falling seconds, and keep
-# a list of what each worker has to do.</details>
+# <details><summary>Hint 2</summary>Heaviest first (LPT, longest processing time): sort the positions
+# by falling seconds, and keep a list of what each worker has to do.</details>
 
 
 # %%
@@ -355,13 +362,15 @@ check("lab_03.share_out", share_out)
 # `pipeline(read, decode, step, depth).idle()` counts it, and `None` where no depth does.
 
 # %% [markdown]
-# Budget: not one batch more than is needed.
+# Budget: not one batch more than is needed. And where the answer is `None`: what would you change
+# instead? Task 6 will ask.
 #
-# <details><summary>Hint 1</summary><code>pipeline</code> is a function like any other: ask it about
-# one depth after the other.</details>
+# <details><summary>Hint 1</summary>More depth never makes the accelerator wait longer. So which
+# depth do you try first?</details>
 #
-# <details><summary>Hint 2</summary>Stop at the first depth that is enough. When the loop ends
-# without one, depth is not what is missing.</details>
+# <details><summary>Hint 2</summary>Ask <code>pipeline</code> about one depth after the other and
+# stop at the first that is enough. Without one, a mean of read or decode is too near to a step:
+# fewer bytes or more workers help, depth does not.</details>
 
 
 # %%
@@ -403,6 +412,19 @@ check("lab_03.prefetch", prefetch)
 # come from `job.mixed` shards on average.
 
 # %% [markdown]
+# Your parts play one epoch like this:
+#
+# ```
+# used  = order(shards, buffer, rng)       # decides when each shard is opened, and each batch
+# asked = all samples of each shard, as it is opened
+# miss  = evict(asked, cache)              # over all epochs in a row
+# read  = for each shard: requests(its missed samples), charged to the batch that opens it
+# decode = the busiest worker of share_out, for each batch
+# depth = prefetch(read, decode, step, most), with most = (memory - buffer - cache) // batch
+# ```
+#
+# Where `prefetch` finds none, the job runs with `most`, and is idle for too long.
+#
 # A job has `samples`, `shards` (lists of samples), `size` (bytes, one a sample), `batch`, `step`,
 # `latency`, `bandwidth`, `workers`, `memory`, `mixed`.
 
@@ -412,9 +434,10 @@ check("lab_03.prefetch", prefetch)
 # well below the step.</details>
 #
 # <details><summary>Hint 2</summary>A batch takes <code>batch * size.mean() / bandwidth</code>
-# seconds without a cache. A cache for a share h of the samples leaves 1 - h of it; aim at three
-# quarters of a step. For the mix, a buffer of one shard more than <code>mixed</code>. The rest
-# belongs to the batches in flight.</details>
+# seconds without a cache. A cache for a share h of the samples leaves 1 - h of it, plus requests
+# and the gaps that they read; aim at three quarters of a step. For the mix, take a buffer for
+# <code>mixed + 1</code> of the longest shards, in samples. The rest belongs to the batches in
+# flight.</details>
 
 
 # %%

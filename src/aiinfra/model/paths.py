@@ -54,7 +54,8 @@ def path_time(n_bytes: float, legs: Legs, chunk: float | None = None) -> PathTim
     ``t = sum(t_leg)``. With it, chunks of so many bytes follow one another and the legs overlap:
     ``t = sum(t_leg(chunk)) + (n / chunk - 1) * max(t_leg(chunk))``. Raises ``ValueError`` for no
     bytes, no link or a chunk of nothing. Known error: rates are the links' own. A copy reaches 12
-    to 25 % less of PCIe (``pcie-5-copy`` and its neighbours), and a file system costs time too.
+    to 25 % less of PCIe (``pcie-5-copy`` and its neighbours), a file system costs time, and a
+    memory that is written and read at once shares its one rate between the two.
     """
     if n_bytes <= 0 or not legs or not all(legs) or (chunk is not None and chunk <= 0):
         raise ValueError("a path needs bytes, at least one link in each leg, and chunks of > 0 B")
@@ -120,7 +121,7 @@ class Links:
         """Between a CPU and its own memory, all channels."""
         ends, rate = (f"CPU {cpu}", f"memory {cpu}"), memory_kind(self.box.memory).bandwidth
         turned = ends if write else ends[::-1]
-        name = f"memory of CPU {cpu}"
+        name = f"{'write to' if write else 'read from'} memory of CPU {cpu}"
         return Hop(*turned, name, rate * self.box.channels, users=self.per_cpu)
 
     def across(self) -> Hop:

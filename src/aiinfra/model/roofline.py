@@ -34,8 +34,9 @@ def operator_time(flop: float, n_bytes: float, peak: float, bandwidth: float) ->
     """Price one operator: ``max(flop / peak, n_bytes / bandwidth)``.
 
     ``flop`` in FLOP, ``n_bytes`` in bytes moved to and from memory, ``peak`` in FLOP/s,
-    ``bandwidth`` in B/s. Known error: a lower bound on time; real kernels reach 60-95 % of the
-    roof that bounds them, and less when there is too little work to fill the machine.
+    ``bandwidth`` in B/s. Known error: a lower bound on time, but for data left in a cache,
+    which come faster. Tuned kernels with enough work reach 60-95 % of the roof that bounds them;
+    others, and work too small to fill the machine, a tenth or less.
     Raises ``ValueError`` on a roof that is not positive or on negative work.
     """
     if peak <= 0 or bandwidth <= 0:

@@ -19,7 +19,7 @@ from aiinfra.show.marks import write
 from aiinfra.show.style import COLOURS, MUTED
 
 LANES = 32
-COUNTED = "counted by the interpreter, which follows the rules of the hardware"
+COUNTED = "counted by the interpreter, by the rules stated here"
 WASTE, WASTE_LINES = "#F6F6F6", "#B9B9B9"  # idle and waste: pale, hatched
 Rectangle = tuple[float, float, float, float]  # left, bottom, width, height in inches
 

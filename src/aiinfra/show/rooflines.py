@@ -16,9 +16,9 @@ from aiinfra.show.style import COLOURS, DOTTED, INK, MARKERS, known_kind
 from aiinfra.show.words import join_sources, sentence
 from aiinfra.units import format_quantity, ratio_words, same
 
-INTENSITY = Scale("arithmetic intensity: operations for each byte moved", "FLOP/B")
+INTENSITY = Scale("arithmetic intensity: operations for each byte counted", "FLOP/B")
 RATE = Scale("arithmetic rate", "FLOP/s")
-NAMED_POINTS, MOST_TALL_NAMES = 9, 5  # more points are listed, more roofs named in two lines
+NAMED_POINTS, MOST_TALL_NAMES = 6, 5  # more points are listed, more roofs named in two lines
 LINE = 0.19  # inches from one entry of the list to the next
 DASHES: tuple[Any, ...] = ("solid", (0, (6, 2)), (0, (2, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 
@@ -114,6 +114,8 @@ def describe(
 def distance_to_roof(point: Point, roof: Ceiling) -> str:
     """Say how far a kernel is from its roof: "2.1x below the roof"."""
     top = roof.at(point.intensity)
+    if same(point.intensity, roof.ridge) and same(point.rate, roof.compute):
+        return f"ridge at {format_quantity(roof.ridge, 'FLOP/B')}"
     if near := same(top, point.rate):
         return f"at the roof ({near})"
     if point.rate > top:

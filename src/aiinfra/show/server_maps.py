@@ -115,11 +115,11 @@ def notes_of(box: Topology) -> Mapping[str, str]:
     memory = memory_kind(box.memory)
     return {
         "memory": f"{box.channels} x {memory.name}\n{words(memory.bandwidth * box.channels)}",
-        "CPU": f"CPU to CPU\n{words(box.socket_link)}",
+        "CPU": f"CPU to CPU\n{words(box.socket_link)}, as\non Ice Lake",
         "switch": f"{bus.name}\n{words(bus.bandwidth_per_direction)}".replace(
             "PCI Express", "PCIe"
         ),
-        "device": f"NIC {words(port.bandwidth_per_direction)}\ndrive {words(disk.sequential_read)}",
+        "device": f"NIC {words(port.bandwidth_per_direction)}\nSSD {words(disk.sequential_read)}",
         "NVSwitch": f"{fabric.name.split(',')[0]}\n{words(fabric.bandwidth_per_direction)}",
     }
 
@@ -127,7 +127,10 @@ def notes_of(box: Topology) -> Mapping[str, str]:
 def _label(name: str, box: Topology) -> str:
     """What a box says: counts where it stands for several parts."""
     kind, _, _ = name.partition(" ")
-    counts = {"NICs": f"{box.nics} NICs", "drives": f"{box.drives} SSDs", "switch": "PCIe switch",
+    narrow = box.cpus * box.switches > 4
+    counts = {"NICs": "NIC" if box.nics == 1 else f"{box.nics} NICs",
+              "drives": "SSD" if box.drives == 1 else f"{box.drives} SSDs",
+              "switch": "switch" if narrow else "PCIe switch",
               "NVSwitch": f"{box.nvswitches} NVSwitches"}  # fmt: skip
     if kind == "CPU":
         return f"{name}, {box.cores} cores"

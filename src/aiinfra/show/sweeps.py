@@ -66,7 +66,7 @@ def sweep(
     source, above = join_sources(line.source for line in series), 0.48 if wall_at else 0.38
     places = (across, view_x), (up, view_y)
     axes = plot_axes(title, source, 2.75, *places, right=right, above=above)
-    labels = Labels(axes)
+    labels = Labels(axes, boxes=[Box(0, 0, axes.size[0], 0.05)])  # off the axis
     for value, label in wall_at:
         _draw_wall(labels, value, label)
     _draw_guides(labels, guides, {v for line in lines for v in line.x})
@@ -165,7 +165,7 @@ def _draw_wall(labels: Labels, value: float, label: str) -> None:
     thick = min(0.12, height + 0.12 - y)
     panel(axes, 0, y, width, thick, "#F4F4F4", hatch="////", edgecolor="#9A9A9A")
     stroke(axes, [0, width], [y, y], COLOURS["limit"], 2.6)
-    write(axes, 0.03, y + 0.16, label, va="bottom", zorder=9)
+    write(axes, 0.03, y + 0.16, label, patch="white", va="bottom", zorder=9)
     labels.boxes += [Box(0, y, width, y + 0.14)]
     labels.boxes += [Box(0, y + 0.14, size[0] + 0.06, y + 0.18 + size[1])]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from aiinfra.show.marks import stroke, write
 from aiinfra.show.requests import (
     COUNTED,
     LANES,
+    Rectangle,
     Request,
     Requests,
     boxes,
@@ -160,13 +162,17 @@ def _draw_strip(
     rim = 0.8 if wide > 0.06 else 0.0  # stripes would look like waste
     boxes(axes, cells, COLOURS["memory"], edgecolor="white" if rim else "none", linewidth=rim)
     boxes(axes, outer, "none", edgecolor=INK["memory"], linewidth=1.1, zorder=4)
-    reached = -1.0
-    for sector, (x, *_) in zip(strip.sectors, outer, strict=True):
-        text = f"byte {sector * SECTOR:,}" if reached < 0 else f"{sector * SECTOR:,}"
-        end = x + text_size(text, TICK_SIZE)[0]
-        if x >= reached and end <= INNER:
-            write(axes, x, y - 0.12, text, colour=MUTED, size=TICK_SIZE)
-            reached = end + 0.1
+    texts = [f"{'' if i else 'byte '}{s * SECTOR:,}" for i, s in enumerate(strip.sectors)]
+    ends = [x + text_size(text, TICK_SIZE)[0] for (x, *_), text in zip(outer, texts, strict=True)]
+    every = next(n for n in (1, 2, 4, 8, 16, 32) if _apart(outer[::n], ends[::n]))
+    for (x, *_), text in list(zip(outer, texts, strict=True))[::every]:
+        write(axes, x, y - 0.12, text, colour=MUTED, size=TICK_SIZE)
+
+
+def _apart(places: Sequence[Rectangle], ends: Sequence[float]) -> bool:
+    """Whether each label ends before the next begins, and all of them in the figure."""
+    starts = [x for x, *_ in places[1:]]
+    return max(ends) <= INNER and all(b - a >= 0.1 for a, b in zip(ends, starts, strict=False))
 
 
 def _draw_rate(axes: HouseAxes, y: float, useful: Quantity, peak: Quantity) -> None:

@@ -1,7 +1,8 @@
 """Graders of lab 02: eight unlabelled kernels, counted, placed, named and moved elsewhere.
 
 The truth follows from the formulas of the pool and from the measurement that the learner was
-shown, never from what the learner says. A task earns an eighth of its point for each suspect.
+shown, never from what the learner says. Each suspect earns a part of the point; in a choice from a
+list only those beyond what the best single word would get right for all.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from aiinfra.model.roofline import operator_time
 from aiinfra.teach.graders.helpers import close_to, failed, how_far, number_of, passed
 from aiinfra.teach.suspect_pool import KINDS
-from aiinfra.teach.suspects import PRECISION, Case, Truth, seal
+from aiinfra.teach.suspects import PRECISION, Case, seal
 from aiinfra.teach.verdict import Verdict
 
 SHARE, MARGIN = 0.2, 1.3  # of the roof, and how near to a border both answers count
@@ -29,6 +32,27 @@ _CLUES = {
     "arithmetic": "how does the time, or the FLOP, compare with the bytes?",
     "chain": "can a step begin before the one before it has ended?",
 }
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the checker knows of one suspect."""
+
+    kind: str
+    also: tuple[str, ...]
+    flop: float
+    most_flop: float
+    n_bytes: float
+    hidden: str
+    small: bool
+
+
+def _truth_of(case: Case, number: int) -> Truth:
+    """What is so about a suspect."""
+    suspect = case.suspects[number - 1]
+    entry, work = suspect._entry, suspect._entry.work(suspect._n)
+    hidden, most = "bytes" if suspect._shown == "flop" else "flop", work.flop * entry.most_flop
+    return Truth(entry.kind, entry.also, work.flop, most, work.n_bytes, hidden, entry.small)
 
 
 @dataclass(frozen=True)
@@ -70,6 +94,8 @@ class _Shown:
             found |= {"more per call"} if self.truth.small else set()
             found |= {"better addresses", "more at once"} if "indirect" in kinds else set()
             found |= {"more at once"} if not self.truth.small else set()
+            dense = kinds & {"arithmetic", "matrix product"} and not self.truth.small
+            found |= {"faster arithmetic"} if dense else set()
         return found
 
 
@@ -77,13 +103,13 @@ def kinds(submission: Any, rng: Any) -> Verdict:
     """``{number: kind}``, one of seven kinds."""
 
     def judge(number: int, shown: _Shown, answer: Any) -> str:
-        if answer not in KINDS:
+        if not isinstance(answer, str) or answer not in KINDS:
             return f"{answer!r} is none of {', '.join(KINDS)}."
         if answer in (shown.truth.kind, *shown.truth.also):
             return ""
         return f"no {answer}, or not mainly: {_CLUES[str(answer)]}"
 
-    return _each(submission, judge, "Eight kernels recognised by what they do.")
+    return _each(submission, judge, "Eight kernels recognised by what they do.", KINDS)
 
 
 def count(submission: Any, rng: Any) -> Verdict:
@@ -91,6 +117,9 @@ def count(submission: Any, rng: Any) -> Verdict:
 
     def judge(number: int, shown: _Shown, answer: Any) -> str:
         want = shown.truth.flop if shown.truth.hidden == "flop" else shown.truth.n_bytes
+        given, most = number_of(answer), 1.1 * shown.truth.most_flop
+        if shown.truth.hidden == "flop" and given is not None and want <= given <= most:
+            return ""
         verdict = close_to(
             answer, want, rtol=0.1, unit="FLOP" if shown.truth.hidden == "flop" else "B"
         )
@@ -114,6 +143,7 @@ def place(submission: Callable[..., Any], rng: Any) -> Verdict:
         told = f"For {flop:.3g} FLOP, {n_bytes:.3g} B, {seconds:.3g} s, roofs {peak:.3g} and"
         told = f"{told} {bandwidth:.3g}"
         answer = submission(flop, n_bytes, seconds, peak, bandwidth)
+        answer = answer.tolist() if isinstance(answer, np.ndarray) else answer
         if not isinstance(answer, (list, tuple)) or len(answer) != 3:
             return failed(f"{told}: three numbers are asked for, intensity, rate and share.")
         roof = operator_time(flop, n_bytes, peak, bandwidth).seconds
@@ -129,7 +159,7 @@ def bounds(submission: Any, rng: Any) -> Verdict:
     """``{number: "memory", "compute" or "neither"}`` by the stated rule."""
 
     def judge(number: int, shown: _Shown, answer: Any) -> str:
-        if answer not in BOUNDS:
+        if not isinstance(answer, str) or answer not in BOUNDS:
             return f"{answer!r} is none of {', '.join(BOUNDS)}."
         if answer in shown.bounds():
             return ""
@@ -139,7 +169,7 @@ def bounds(submission: Any, rng: Any) -> Verdict:
             return "how far below the roof does it lie?"
         return "on which side of the ridge does it lie?"
 
-    return _each(submission, judge, "Each kernel has its wall.")
+    return _each(submission, judge, "Each kernel has its wall.", BOUNDS)
 
 
 def elsewhere(submission: Any, rng: Any) -> Verdict:
@@ -164,18 +194,19 @@ def elsewhere(submission: Any, rng: Any) -> Verdict:
             return ""
         return f"the time is {how_far(number_given, there, 's')}."
 
-    return _each(submission, judge, "Same share of another roof: a prediction to be tested there.")
+    praise = "Same share of another roof: a prediction to be tested there."
+    return _each(submission, judge, praise, (None,))
 
 
 def mends(submission: Any, rng: Any) -> Verdict:
     """``{number: remedy}``, one of five."""
 
     def judge(number: int, shown: _Shown, answer: Any) -> str:
-        if answer not in MENDS:
+        if not isinstance(answer, str) or answer not in MENDS:
             return f"{answer!r} is none of {', '.join(MENDS)}."
         return "" if answer in shown.mends() else f"{answer!r} does not move what bounds it."
 
-    return _each(submission, judge, "The mend follows from the wall.")
+    return _each(submission, judge, "The mend follows from the wall.", MENDS)
 
 
 def _case_of(submission: Any) -> Case | None:
@@ -185,8 +216,16 @@ def _case_of(submission: Any) -> Case | None:
     return Case(learner) if isinstance(learner, str) else None
 
 
-def _each(submission: Any, judge: Callable[[int, _Shown, Any], str], praise: str) -> Verdict:
-    """Judge the answer to each suspect; name the first that is wrong, and how many are right."""
+def _each(
+    submission: Any,
+    judge: Callable[[int, _Shown, Any], str],
+    praise: str,
+    constants: tuple[Any, ...] = (),
+) -> Verdict:
+    """Judge the answer to each suspect; name the first that is wrong, and how many are right.
+
+    What the best of ``constants`` gets right as the answer to all suspects earns nothing.
+    """
     case = _case_of(submission)
     if case is None:
         return failed("Pass case.claim(evidence, answer).")
@@ -195,23 +234,29 @@ def _each(submission: Any, judge: Callable[[int, _Shown, Any], str], praise: str
     told = _broken(evidence, len(numbers))
     if told:
         return failed(told)
+    measured = {
+        k: _Shown(_truth_of(case, k), evidence["seconds"][k - 1], evidence["peak"],
+                  evidence["bandwidth"])
+        for k in numbers
+    }  # fmt: skip
+    if told := _impossible(measured):
+        return failed(told)
     if not isinstance(answer, dict):
         return failed("A dictionary is asked for, with the number of each suspect as key.")
     if strange := [key for key in answer if key not in numbers]:
         return failed(f"There is no suspect {strange[0]!r}; they are numbered 1 to {len(numbers)}.")
     wrong = []
     for number in numbers:
-        shown = _Shown(case.truth(number), evidence["seconds"][number - 1],
-                       evidence["peak"], evidence["bandwidth"])  # fmt: skip
-        said = judge(number, shown, answer[number]) if number in answer else "no answer."
+        given = number in answer
+        said = judge(number, measured[number], answer[number]) if given else "no answer."
         if said:
             wrong.append(f"suspect {number}: {said}")
     if not wrong:
         return passed(praise)
     right = len(numbers) - len(wrong)
-    return failed(
-        f"{right} of {len(numbers)} are right. First wrong, {wrong[0]}", right / len(numbers)
-    )
+    free = max((sum(not judge(k, measured[k], c) for k in numbers) for c in constants), default=0)
+    earned = max(0, right - free) / max(1, len(numbers) - free)
+    return failed(f"{right} of {len(numbers)} are right. First wrong, {wrong[0]}", earned)
 
 
 def _broken(evidence: dict[str, Any], count: int) -> str:
@@ -225,4 +270,22 @@ def _broken(evidence: dict[str, Any], count: int) -> str:
             return "The evidence does not hold a time for each suspect: run the cell above again."
     except (KeyError, TypeError):
         return "The evidence is incomplete: run the cell that makes it again."
+    return ""
+
+
+def _impossible(measured: dict[int, _Shown]) -> str:
+    """Say which time or roof no machine can have, if any."""
+    again = "Measure again, with nothing else running."
+    core = measured[1]
+    if not all(1e8 <= x <= 1e13 for x in (core.peak, core.bandwidth)):
+        return f"No core has a roof of {core.peak:.3g} FLOP/s and {core.bandwidth:.3g} B/s. {again}"
+    if not 0.3 <= core.peak / core.bandwidth <= 100:
+        return f"No core has a ridge at {core.peak / core.bandwidth:.3g} FLOP/B. {again}"
+    for number, shown in measured.items():
+        low, high = (0.0, 0.5) if shown.truth.kind == "chain" else (0.0, 2.0)
+        if shown.truth.kind in ("streaming", "reduction", "arithmetic") and not shown.truth.small:
+            low = 0.03
+        if not low <= shown.share <= high:
+            side = "short" if shown.share > high else "long"
+            return f"The time of suspect {number} is too {side} for these roofs. {again}"
     return ""

@@ -1,7 +1,7 @@
 """Graders of lab 03: five parts of a loader and the memory they share, counted in virtual time.
 
 Each answer must first be right (every sample once, nothing out of memory) and then within 1 or 2 %
-of the best that can be counted; in between it earns half of the point.
+of the best that can be counted; near that it earns half of the point, and as found nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from aiinfra.model.pipeline import pipeline
 from aiinfra.teach.graders.helpers import failed, limited, passed
 from aiinfra.teach.graders.loader_cases import (
+    alike,
     by_groups,
     fewest_reads,
     fresh,
@@ -57,14 +58,15 @@ def requests(submission: Any, rng: Any) -> Verdict:
             return failed(f"{told}, {problem}.")
         best = read_seconds(merged(places, latency * bandwidth), latency, bandwidth)
         took = read_seconds(found, latency, bandwidth)
-        if n and took / best > worst[0]:
+        if took > best * worst[0]:
             size = (
                 f"{len(found)} requests for {spread(found):.3g} MB take {1e3 * took:.3g} ms, "
-                f"{took / best:.2f}x the least"
+                f"{took / max(best, 1e-9):.2f}x the least"
             )
-            worst = (took / best, f"{told}, {size}.")
+            worst = (took / max(best, 1e-9), f"{told}, {size}.")
     if worst[0] > 1.001:
-        return failed(f"All samples are read. {worst[1]} When is it cheaper to read a gap?", 0.5)
+        why = "When is it cheaper to read a gap?"
+        return failed(f"All samples are read. {worst[1]} {why}", 0.5 * (worst[0] <= 1.25))
     return passed("No other set of ranges takes less time.")
 
 
@@ -78,18 +80,17 @@ def order(submission: Any, rng: Any) -> Verdict:
             return failed(
                 f"For shards of {list(lengths)} samples and room for {buffer}: {problem}."
             )
-    firsts = set()
     shards = numbered(rng, (8,) * 12)
+    told = "For 12 shards of 8 samples and room for 24"
     try:
-        for _ in range(12):
-            answer = submission([*map(list, shards)], 24, fresh(rng))
-            begin = shuffled(shards, 24, answer)[0]
-            firsts.add(next(k for k, shard in enumerate(shards) if begin in shard))
+        epochs = [
+            shuffled(shards, 24, submission([*map(list, shards)], 24, fresh(rng)))
+            for _ in range(12)
+        ]
     except Wrong as problem:
-        return failed(f"For 12 shards of 8 samples and room for 24: {problem}.")
-    if len(firsts) < 4:
-        told = "For 12 shards of 8 samples, 12 epochs begin with the same few shards"
-        return failed(f"{told}: is the order of the shards random too?")
+        return failed(f"{told}: {problem}.")
+    if said := alike(shards, epochs):
+        return failed(f"{told}, {said}.")
     return _mixed_well(submission, rng)
 
 
@@ -131,7 +132,7 @@ def evict(submission: Any, rng: Any) -> Verdict:
             worst = (took / best, f"{told}, {took} reads, {took / best:.2f}x the fewest.")
     if worst[0] > 1.01:
         why = "Which samples stay until their next use?"
-        return failed(f"The cache holds. {worst[1]} {why}", 0.5 if worst[0] < 1.3 else 0.25)
+        return failed(f"The cache holds. {worst[1]} {why}", 0.5 * (worst[0] < 1.1))
     return _spread_well(submission, rng)
 
 
@@ -142,9 +143,12 @@ def _spread_well(submission: Any, rng: Any) -> Verdict:
     missed = ~play_cache(trace, capacity, submission(list(trace), capacity))[n : 2 * n]
     late = missed[n // 2 :].sum() / missed.sum()
     if not 0.4 <= late <= 0.6:
-        told = f"For 3 epochs of {n:,} samples and a cache for {capacity}, the reads are few enough"
-        half = f"{100 * max(late, 1 - late):.0f} % of an epoch's reads fall into one half of it"
-        return failed(f"{told}, but {half}: the store rests in the other.", 0.75)
+        told = f"For 3 epochs of {n:,} samples and a cache for {capacity}, the reads are as few as"
+        half = (
+            f"{100 * (1 - late):.0f} % of an epoch's fall into its first half, {100 * late:.0f} %"
+        )
+        why = "spread what you evict, so that the store works all the time"
+        return failed(f"{told} can be, but {half} into its second: {why}.", 0.75)
     return passed("No cache of this size reads less: it hits as many an epoch as it holds.")
 
 
@@ -163,10 +167,13 @@ def share_out(submission: Any, rng: Any) -> Verdict:
             ratio = took / heaviest_first(seconds, workers)
             ratios.append(ratio)
             worst = max(
-                worst, (ratio, f"{told}, the last one ends {ratio:.2f}x as late as it can.")
+                worst,
+                (ratio, f"{told}, the last one ends {ratio:.2f}x as late as in Graham's plan."),
             )
-    if float(np.mean(ratios)) > 1.02 or worst[0] > 1.15:
-        return failed(f"Each item has a worker. {worst[1]} Which item is placed first?", 0.5)
+    mean = float(np.mean(ratios))
+    if mean > 1.02 or worst[0] > 1.15:
+        why = f"The mean of all is {mean:.2f}x. Which item is placed first?"
+        return failed(f"Each item has a worker. {worst[1]} {why}", 0.5 * (mean <= 1.1))
     return passed("The last worker ends soon after the mean, or with the heaviest item.")
 
 
@@ -216,6 +223,9 @@ def rescue(submission: Any, rng: Any) -> Verdict:
             return failed(f"{told}: {why}. Is the buffer too small, or the order too tame?")
         idles.append(outcome.idle)
         if outcome.idle > IDLE:
-            return failed(f"{told}: idle {100 * outcome.idle:.0f} %. {blame(job, outcome)}",
-                          0.5 if outcome.idle < 0.2 else 0.25)  # fmt: skip
+            why = f"idle {100 * outcome.idle:.1f} %, where {100 * IDLE:.0f} % are allowed"
+            return failed(f"{told}: {why}. {blame(job, outcome)}", 0.5 * (outcome.idle < 0.2))
+        if outcome.depth != outcome.least:
+            why = f"`prefetch`: depth {outcome.depth}, where {outcome.least} are enough"
+            return failed(f"{told}: {why}.", 0.5)
     return passed(f"Idle {100 * max(idles):.1f} % at most, every sample once an epoch.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,6 +74,31 @@ def straight(shards: list[list[int]], got: list[int]) -> float:
     place = {sample: i for i, sample in enumerate(got)}
     rows = [[place[s] for s in shard] for shard in shards if len(shard) > 2]
     return float(np.mean([np.corrcoef(range(len(row)), row)[0, 1] for row in rows]))
+
+
+def alike(shards: list[list[int]], epochs: list[list[int]]) -> str:
+    """Say in what epochs repeat each other where a random order does not; "" where they differ.
+
+    Shards have one length. At each place of the order stand a shard and a position within it;
+    random epochs share a twelfth of the first and an eighth of the second.
+    """
+    home = {s: (k, i) for k, shard in enumerate(shards) for i, s in enumerate(shard)}
+    played = np.array([[home[s] for s in epoch] for epoch in epochs])
+    for column, what in enumerate(("shards", "samples of a shard")):
+        rows = played[:, :, column]
+        same = [np.mean(a == b) for a, b in itertools.combinations(rows, 2)]
+        if max(same) > 0.5:
+            return (
+                f"two epochs take the {what} in the same order at {100 * max(same):.0f} % of places"
+            )
+    if len(set(played[:, 0, 0].tolist())) < 4:
+        return f"{len(epochs)} epochs begin with the same few shards: is their order random too?"
+    place = np.argsort(np.array(epochs), axis=1).reshape(len(epochs), len(shards), -1)
+    early = place[:, :, :, None] < place[:, :, None, :]
+    always = early.all(axis=0).sum() / (early.shape[1] * early.shape[2] * (early.shape[2] - 1) / 2)
+    if always > 0.05:
+        return f"{100 * always:.0f} % of the pairs within a shard always come in the same order"
+    return ""
 
 
 def heaviest_first(seconds: list[float], workers: int) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 
 from aiinfra.facts.workloads import workload
 from aiinfra.model.pipeline import PipelineRun, pipeline
+from aiinfra.teach.graders.loader_cases import smallest_depth
 from aiinfra.teach.graders.loader_rules import (
     IDLE,
     Wrong,
@@ -79,6 +80,7 @@ class Outcome:
     read: Any
     decode: Any
     depth: int | None
+    least: int | None
     hits: float
     requests: int
     mixed: float
@@ -129,10 +131,13 @@ def run_job(job: Job, tools: Tools) -> Outcome:
     most = (job.memory - buffer - cache) // job.batch
     asked = named("prefetch", tools)(list(read), list(decode), job.step, most)
     depth = part("prefetch", lambda: depth_of(asked, most))
+    least = smallest_depth(read, decode, job.step, most)
+    if depth is None and least is not None:
+        raise Wrong("`prefetch`: None, where some depth is enough")
     run = pipeline(read, decode, job.step, depth or most)
     mixed = shards_in_batch(job.shards, order, job.batch)
     late = float(hits[len(hits) // job.epochs :].mean())
-    return Outcome(run, np.array(read), np.array(decode), depth, late, count, mixed)
+    return Outcome(run, np.array(read), np.array(decode), depth, least, late, count, mixed)
 
 
 def epochs(job: Job, buffer: int, tools: Tools) -> list[int]:

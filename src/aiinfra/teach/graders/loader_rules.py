@@ -44,14 +44,19 @@ def rows_of(answer: Any) -> list[tuple[int, int, int]]:
     if answer is None:
         raise Wrong("nothing was returned, where a list of requests is asked for")
     try:
-        table = np.asarray(answer, float)
+        table = np.asarray(list(answer) if isinstance(answer, (set, frozenset)) else answer, float)
         table = table.reshape(-1, 3) if table.size == 0 else table
-        good = table.ndim == 2 and table.shape[1] == 3 and bool((table == np.floor(table)).all())
+        good = table.ndim == 2 and table.shape[1] == 3 and all_whole(table)
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
         raise Wrong("a list of (shard, start, stop) in whole bytes is asked for")
     return [(int(a), int(b), int(c)) for a, b, c in table.tolist()]
+
+
+def all_whole(values: Any) -> bool:
+    """Tell whether all numbers of an array are finite and whole."""
+    return bool((np.isfinite(values) & (values == np.floor(values))).all())
 
 
 def whole_numbers(answer: Any, what: str) -> list[int]:
@@ -60,7 +65,7 @@ def whole_numbers(answer: Any, what: str) -> list[int]:
         raise Wrong(f"nothing was returned, where {what} are asked for")
     try:
         values = np.asarray(list(answer), float)
-        good = values.ndim == 1 and bool((values == np.floor(values)).all())
+        good = values.ndim == 1 and all_whole(values)
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
@@ -135,7 +140,7 @@ def play_cache(samples: Sequence[int], capacity: int, answer: Any) -> Any:
             raise Wrong(
                 f"at request {i} (sample {sample}) the cache is full, and {drop!r} is not in it"
             )
-        held.discard(int(drop))
+        held.discard(int(float(drop)))
     return hits
 
 
