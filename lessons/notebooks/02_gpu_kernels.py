@@ -342,7 +342,8 @@ for words in (32, 33):
 bank_map(columns, f"A column takes {conflict} passes, and {repaired} where the rows are padded")
 
 # %%
-lent = gpu if gpu and gpu.compute_units and gpu.boost_clock else device
+known = strided.kind != "model" and gpu and gpu.compute_units and gpu.boost_clock
+lent = gpu if known else accelerator("h100-sxm")  # the GPU of the run, or of the published runs
 guess_tile = predict(
     "A transpose through the tile of 32 words per row carries 8 useful bytes for each number, and "
     f"for 32 numbers its banks take 1 pass to fill and {conflict} to read. The {lent.name} has "
@@ -367,22 +368,22 @@ def gpu_transpose(size):
 
 
 try:
-    turned, ran = gpu_transpose(size=8192), lent
+    turned = gpu_transpose(size=8192)
     rates = {name: turned.quantity("rate", kernel=name) for name in transposes}
 except MissingRecording:
-    turned, ran = None, accelerator("h100-sxm")
+    turned = None
     print("Neither a GPU nor a recording is at hand; published runs on an H100 stand in.")
     runs = {name: overhead(f"transpose-h100-{name}") for name in (*transposes, "padded-4")}
     source = "source: " + runs["direct"].source.partition(":")[0] + ", NVIDIA H100"
     rates = {name: Quantity(run.value, "B/s", source) for name, run in runs.items()}
-print(f"Useful bytes, and what sectors and passes allow on the {ran.name}:")
+print(f"Useful bytes, and what sectors and passes allow on the {lent.name}:")
 for name, rate in rates.items():
-    most = 8 / seconds_each(counted[name.partition("-")[0]], 64 * 64, ran)
+    most = 8 / seconds_each(counted[name.partition("-")[0]], 64 * 64, lent)
     print(f"{name}: {rate.value / 1e9:,.0f} of {most / 1e9:,.0f} GB/s, "
           f"{100 * rate.value / most:.0f} %")
-most = 8 / seconds_each(counted["tile"], 64 * 64, ran)
+most = 8 / seconds_each(counted["tile"], 64 * 64, lent)
 tile_gap = compare(guess_tile, measured=rates["tile"],
-                   limit=Quantity(most, "B/s", f"model: banks and memory, {ran.name}"))
+                   limit=Quantity(most, "B/s", f"model: banks and memory, {lent.name}"))
 steps = [b.value / a.value for a, b in pairwise(list(rates.values())[:3])]
 faster = prod(steps)
 ladder(
@@ -717,9 +718,10 @@ SPIN_CUDA = r"""extern "C" __global__ void spin(long long cycles, long long* too
     *took = spent;
 }"""
 
+clock = (device if ways.kind == "model" else lent).boost_clock
 guess_streams = predict(
     f"A launch takes {submit.value * 1e6:.0f} µs. Four kernels, of one block each, keep an SM busy "
-    f"for {200_000 / lent.boost_clock * 1e6:.0f} µs. How many times sooner are they done in four "
+    f"for {200_000 / clock * 1e6:.0f} µs. How many times sooner are they done in four "
     "streams than in one?",
     unit="x", key="02.streams",
 )

@@ -265,11 +265,11 @@ gap(line_gap, title=f"One line of NumPy, {line_gap.measured.value:.1f} times the
 # **Explain.** The right account is the one by which the first four run alike: the last lines of
 # the output say which. Mostly a core waits for what it fetches; where many share the wires to
 # memory, what is moved does. A second pass doubles either. The rest of NumPy's line is new
-# memory, which the system clears page by page (a page is often 4 KiB).
+# memory, which the system clears page by page, often 4 KiB each.
 #
 # **Change one thing.** A chain as at the end of a layer: scale, shift, cut at zero, scale, add a
 # *residual* `r`. NumPy takes five passes. *Fused*, one loop does all five while a number is at
-# hand. Or five passes over a *block* that fits a cache, then the next. Which blocks gain?
+# hand. Or five passes over a *block* that fits a cache, then the next. Which gain?
 
 
 # %%
@@ -326,19 +326,18 @@ sweep(
 )
 
 # %% [markdown]
-# **Explain.** Blocks save trips to memory but make more calls, and each call costs the same however
-# short its block: small blocks lose to that more than their cache gives. The fused loop has one
-# call and no trips between.
+# **Explain.** Blocks save trips to memory but make more calls, each of the same cost: small blocks
+# lose more by that than their cache gives. The fused loop has one call and no trips between.
 #
 # ## How much of this CPU's arithmetic can a kernel use?
 #
-# A program that does `I` operations for each byte counted, its *arithmetic intensity*, cannot run
-# faster than `I` times the bandwidth; nor faster than the arithmetic itself, the *peak*. The lower
-# is the *roof*. They meet at the *ridge*: left of it memory sets the pace, right of it arithmetic.
+# A program that does `I` operations (FLOP; a multiply-add is two) for each byte counted, its
+# *arithmetic intensity*, cannot run faster than `I` times the bandwidth; nor faster than the
+# arithmetic itself, the *peak*. The lower is the *roof*. At the *ridge* they meet: left of it
+# memory sets the pace, right of it arithmetic.
 #
-# Arithmetic is counted in FLOP, floating-point operations; a multiply-add counts two. First the
-# ceilings: the fastest of two triads and of reading alone, and the better of multiply-adds that
-# stay in registers and a matrix product of the library behind NumPy (BLAS).
+# First these ceilings: the fastest of two triads and of reading alone, the better of multiply-adds
+# in registers and a matrix product of NumPy's library (BLAS).
 
 
 # %%
@@ -350,13 +349,6 @@ def polynomials(a, b, c, s):
         for _ in range(32):
             p, q, r, t = p * v + v, q * v + v, r * v + v, t * v + v
         a[i] = p + q + r + t
-
-
-@numba.njit(parallel=True)
-def axpy(a, x, y):
-    """Add a*x to y: 2 FLOP and 12 bytes."""
-    for i in prange(x.size):
-        y[i] += a * x[i]
 
 
 @numba.njit(parallel=True, fastmath=True)
@@ -389,8 +381,7 @@ def ceilings(size):
         for name, (work, unit, *call) in calls.items():
             rate = work / time_call(*call, repeats=5).best
             best[name] = max(best[name], (rate, unit))
-    return Table.from_rows([{"limit": name, "rate": rate, "of": unit}
-                            for name, (rate, unit) in best.items()], {})
+    return Table.from_rows([{"limit": k, "rate": v, "of": u} for k, (v, u) in best.items()], {})
 
 
 tops = ceilings(LARGEST)
@@ -400,18 +391,12 @@ ledger.keep("peak_rate", peak)
 ridge = model.ridge(peak.value, bandwidth.value)
 for limit, rate, unit in zip(tops["limit"], tops["rate"], tops["of"], strict=True):
     print(f"{limit}: {format_quantity(rate, unit)}")
-if cores > 1 and peak.value < 1.5 * tops["rate"][3]:
-    print("All cores do little more than one: they are shared, and this peak is not theirs.")
 print(f"roof: {bandwidth}, {peak}", f"ridge: {ridge:.1f} FLOP/B", sep="\n")
-
-# %% [markdown]
-# `axpy`, the update `y = a*x + y` of long vectors, does 2 FLOP for two numbers read and one
-# written, here of 4 bytes.
 
 # %%
 guess_axpy = predict(
-    "All cores: what share of this CPU's peak does axpy reach on long vectors?", unit="%",
-    key="03.axpy_share",
+    "All cores: what share of this CPU's peak does axpy, y = a*x + y, reach on long float32 vectors?",
+    unit="%", key="03.axpy_share",
 )
 
 # %% [markdown]
@@ -427,7 +412,11 @@ guess_axpy = predict(
 
 
 # %%
-SIDE = 4096 if roomy else 2048  # numbers in a row, and rows
+@numba.njit(parallel=True)
+def axpy(a, x, y):
+    """Add a*x to y: 2 FLOP and 12 bytes."""
+    for i in prange(x.size):
+        y[i] += a * x[i]
 
 
 @numba.njit(parallel=True)
@@ -479,6 +468,9 @@ def layer_norm(x, scale, shift, y):
 
 
 # %%
+SIDE = 4096 if roomy else 2048  # numbers in a row, and rows
+
+
 def attention(q, k, v, scores, out):
     """Each query takes the mean of v, weighted by its products with the keys; in each head."""
     np.matmul(q, k.swapaxes(1, 2), out=scores)
@@ -529,6 +521,8 @@ axpy_gap = compare(
 gap(axpy_gap, title=f"Memory leaves axpy {axpy_gap.measured.value:.1f} % of the arithmetic")
 
 # %%
+if cores > 1 and peak.value < 1.5 * tops["rate"][3]:
+    print("All cores do little more than one: they are shared, and this peak is not theirs.")
 here = Ceiling("this machine", bandwidth.value, peak.value, "cpu", tops.source)
 points = [Point(*row, "cpu", placed.source)
           for row in zip(placed["kernel"], placed["intensity"], placed["rate"], strict=True)]
@@ -543,20 +537,18 @@ roofline([here], points,
          title=f"{left} of {len(points)} lie left of the ridge, {near} within 2x of the roof")
 
 # %% [markdown]
-# **Explain.** What reads each number for a few operations lies left of the ridge. Only where a
-# number serves many others does arithmetic set the pace. Lines fetched to be overwritten explain
-# at most 1.5 times (moved against counted). The rest is instructions: layer norm passes three times
-# over each row, a stencil loads five numbers for each it writes, this softmax calls a function for
-# each exponential, which counts as one FLOP, and a sparse matrix *gathers*: it looks up each
-# number by an index. A point above the roof found data in a cache, or the ceiling was measured in
-# a worse moment.
+# **Explain.** Only where a number serves many others does arithmetic set the pace. Lines fetched
+# to be overwritten explain at most 1.5 times. The rest is instructions: layer norm passes three
+# times over a row, a stencil loads five numbers for one, this softmax calls a function for each
+# exponential, a sparse matrix looks up each number by an index. A point above the roof found data
+# in a cache, or met a quieter moment than the ceiling.
 #
-# **Change one thing.** Set `SIDE = 1024`: 4 MiB an array. Which points rise above the roof?
+# **Change one thing.** Set `SIDE = 1024`: 4 MiB an array. Which points rise?
 #
 # ## How many must share the weights, so that arithmetic sets the pace?
 #
-# A layer of a language model multiplies its weights, `SIDE` by `SIDE` numbers, by a vector for
-# each *token*, a piece of text. Tokens together share the reading.
+# A layer of a language model multiplies its weights, `SIDE` by `SIDE`, by a vector for each
+# *token*, a piece of text. Tokens together share the reading.
 
 # %%
 guess_tokens = predict(
@@ -565,10 +557,14 @@ guess_tokens = predict(
 )
 
 # %% [markdown]
-# **Measure.** Weights of `word` bytes serve `t` tokens with 2 t FLOP each: about 2 t / word FLOP a
-# byte, to be compared with the ridge. While memory sets the pace, more tokens cost nothing; then
-# each costs the same. The number asked for is where the two lines meet: the flat time over what
-# each of many takes.
+# **Measure.** Weights of `word` bytes serve `t` tokens with 2 t FLOP each: 2 t / word FLOP a byte,
+# to compare with the ridge. Left of it more tokens cost nothing; right of it each costs the same.
+# The answer is where these two lines meet.
+#
+# Then accelerators. Their peaks depend on the *precision*: fp32 has 32 bits, tf32 19 of them, fp16
+# and bf16 16, fp8 8, fp4 4; all but fp32 for *tensor cores*, units that only multiply matrices.
+# *Sparse* peaks hold if two of every four weights are zero: quote the dense ones. At last a real
+# GPU, where there is one: STREAM, products by its library (cuBLAS), kernels in CuPy.
 
 
 # %%
@@ -616,17 +612,8 @@ sweep(
     [Series("NumPy", served["tokens"], served["seconds"], "cpu", source=served.source),
      Series("model: roofline", served["tokens"], roofs, "model", source="model: ceilings above")],
     x=("tokens at once", ""), y=("time for all of them", "s"),
-    title=f"From about {meet:.0f} tokens on, one more costs time; two cost {dearer:.1f} times one",
+    title=f"From about {meet:.0f} tokens on, one more costs time",
 )
-
-# %% [markdown]
-# Then the roofs of accelerators. Their peaks depend on the *precision*, the kind of number: fp32
-# has 32 bits, fp16 and bf16 16, fp8 8, fp4 4; tf32 is fp32 rounded to 19 bits in the multiplier.
-# All but fp32 run on *tensor cores*, units that multiply small matrices and do nothing else. Data
-# sheets also print *sparse* peaks, which hold if two of every four weights are zero: quote the
-# dense ones. At last a real GPU: STREAM in numba and in CuPy against the card's own copy, products
-# in its library (cuBLAS), kernels as people write them in CuPy. Without a GPU or a recording those
-# cells say so and show no rates.
 
 # %%
 NAMES = {"A100": "a100-sxm-80gb", "TPU v6e": "tpu-v6e", "H100": "h100-sxm", "H200": "h200-sxm",
@@ -725,7 +712,6 @@ def gpu_work(side):
     """What each kernel must do and move, fused."""
     n = side * side
     return {"axpy": model.axpy(n), "dot": model.dot(n), "stencil": model.stencil(side, side),
-            "sparse matrix": model.spmv(n // 64, 16 * side, n // 2),
             "softmax": model.softmax(side, side), "layer norm": model.layer_norm(side, side),
             "attention, 1 query": model.attention(1, n // 4096, 64, 32)}
 
@@ -742,18 +728,9 @@ def gpu_kernels_model(side):
 def gpu_kernels(side):
     """Kernels in float32 as people write them in CuPy, each checked against float64."""
     import cupy as cp
-    from cupyx.scipy.sparse import csr_matrix
 
-    rng, wide, height, rows = cp.random.default_rng(1), 16 * side, side * side // 64, []
-    x, y, kv = rng.random((side, side), f32), cp.zeros((side, side), f32), (2, 32, -1, 64)
-    other, apart = rng.random(side * side, f32), wide // 32  # one column in each of 32 parts
-    column = rng.integers(0, apart, (height, 32), np.int32) + apart * cp.arange(32, dtype=np.int32)
-    sparse = csr_matrix((x.ravel()[: 32 * height], column.ravel(),
-                         cp.arange(0, 32 * height + 1, 32, np.int32)), shape=(height, wide))
-    sparse.sum_duplicates()  # else every product sorts first; there are none
-    matrices = {t: sparse.astype(t) for t in (np.dtype(f32), np.dtype(float))}
-    for matrix in matrices.values():
-        matrix.sum_duplicates()
+    rng, kv, rows = cp.random.default_rng(1), (2, 32, -1, 64), []
+    x, other, y = rng.random((side, side), f32), rng.random(side**2, f32), cp.zeros((side, side), f32)
     axpy = cp.ElementwiseKernel("float32 a, float32 x", "float32 y", "y += a * x", "axpy")
 
     def softmax(x):
@@ -769,7 +746,6 @@ def gpu_kernels(side):
         "dot": lambda x: x.ravel() @ other.astype(x.dtype, copy=False),
         "stencil": lambda x: x[1:-1, 1:-1] / 2 + (
             x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:]) / 8,
-        "sparse matrix": lambda x: matrices[x.dtype] @ x.ravel()[:wide],
         "softmax": softmax, "layer norm": layer_norm,
         "attention, 1 query": lambda x: softmax(
             x[0, :2048].reshape(32, 1, 64) @ x.reshape(kv)[0].swapaxes(1, 2)) @ x.reshape(kv)[1],
@@ -831,10 +807,9 @@ else:
 
 # %% [markdown]
 # **Explain.** Left of the crossing the bytes of the weights are the price, whoever asks; right of
-# it each token pays for its own arithmetic. For few rows a library may first copy the weights into
-# the order that its loops want: then two tokens cost far more than one. An accelerator has the same
-# two roofs, both much higher, and not by one factor: its arithmetic grew more than its memory, so
-# it takes hundreds of tokens.
+# it each token pays for its own arithmetic. A library may first copy the weights into the order
+# that its loops want: then two tokens cost far more than one, and the crossing moves right. An
+# accelerator's arithmetic grew more than its memory, so it takes hundreds of tokens.
 #
 # **Change one thing.** A layer with vectors of 4,096 numbers and 32 heads of attention: choose what
 # it does, for how many tokens, in which precision and on which machine. From how many tokens on do
@@ -888,14 +863,12 @@ explorer(judge, [
 # ## Where this model breaks
 #
 # - It overlaps memory and arithmetic perfectly, and fills a machine with the smallest work. A GPU
-#   given 16 tokens leaves multiprocessors idle unless its library splits the sums, and a launch
-#   takes longer than many a kernel of the explorer.
-# - It counts every operation alike: the softmax above stands far below both roofs, because each
-# exponential is one FLOP here and a call of many instructions there. - It counts each byte once, as
-# with caches of any size. A gather from a vector that fits no cache fetches a line for each number;
-# see exercise 2. - Data that stay in a cache between calls, as 32 MiB of weights in a GPU's L2,
-# rise above the roof.
-# - A machine whose last cache holds `LARGEST` bytes shows no memory at all in the first figure.
+#   given 16 tokens leaves multiprocessors idle unless its library splits the sums.
+# - It counts an exponential as one FLOP; the softmax above calls many instructions for each.
+# - It counts each byte once. A *gather*, reading at scattered places of a vector that fits no
+#   cache, fetches a line for each number; see exercise 2.
+# - Data that stay in a cache between calls, as weights in a GPU's L2, rise above the roof. A machine
+#   whose last cache holds `LARGEST` bytes shows no memory at all.
 #
 # ## You learned
 

@@ -406,27 +406,29 @@ def gpu_feeding(samples, step, steps):
                  for name, mark in zip(TIMES, marks, strict=True)} for marks in events]
     return Table.from_rows(rows[steps:], dict.fromkeys(TIMES, "s"))
 
-# %%
+
 def lanes_of(rows):
     """What the copy engine and the GPU do, for a timeline."""
     return {"copy": [Span(r["copy"], r["copied"], "copy", "memory") for r in rows],
             "GPU": [Span(r["work"], r["done"], "batch", "gpu") for r in rows]}
 
 
+fed = gpu_feeding(BATCH, STEP, steps=10)
+first = {way: fed.table.where(way=way).rows()[:3] for way in WAYS}
+timeline({way: lanes_of(rows) for way, rows in first.items()},
+         title="Three ways to feed a GPU, three batches each", source=fed.source)
+
+# %%
 def shares_of(table):
     """The copy of a batch, in per cent of its step; the middle batch of each way."""
     return {way: float(np.median([100 * (r["copied"] - r["copy"]) / STEP
                                   for r in table.where(way=way).rows()])) for way in WAYS}
 
 
-fed, (modelled, words) = gpu_feeding(BATCH, STEP, steps=10), feeding_model(BATCH, STEP, steps=10)
+modelled, words = feeding_model(BATCH, STEP, steps=10)
 took, live = shares_of(modelled), shares_of(fed.table)
 for told, shares in {f"model: {words}": took, fed.source: live}.items():
     print(f"{told}:", ", ".join(f"{way} {v:.1f} % of the step" for way, v in shares.items()))
-first = {way: fed.table.where(way=way).rows()[:3] for way in WAYS}
-timeline({way: lanes_of(rows) for way, rows in first.items()},
-         title="Three ways to feed a GPU, three batches each", source=fed.source)
-
 BUSES = ("pcie-3-x16", "pcie-4-x16", "pcie-5-x16")
 REACHED = {bus: overhead(f"{bus[:6]}-copy").value for bus in BUSES}  # by copies from pinned memory
 print("source: overheads of the catalogue, copies by others",

@@ -114,7 +114,7 @@ def describe(
 def distance_to_roof(point: Point, roof: Ceiling) -> str:
     """Say how far a kernel is from its roof: "2.1x below the roof"."""
     top = roof.at(point.intensity)
-    if same(point.intensity, roof.ridge) and same(point.rate, roof.compute):
+    if (point.intensity, point.rate) == (roof.ridge, roof.compute):
         return f"ridge at {format_quantity(roof.ridge, 'FLOP/B')}"
     if near := same(top, point.rate):
         return f"at the roof ({near})"
