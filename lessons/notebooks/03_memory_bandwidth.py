@@ -176,19 +176,18 @@ sweep(
 )
 
 # %% [markdown]
-# **Explain.** The loop stays the same; only the distance of its numbers changes. A line from the
-# nearest cache, L1, comes every cycle or two; one from memory takes hundreds. A core with `n` lines
-# of 64 bytes under way and a delay of `d` seconds gets `64 n / d`: 40 lines and 100 ns would make
-# 26 GB/s. L1 and L2 are each physical core's own (two cores of a cloud machine may be one); a step
-# may not show where the next cache keeps up. NumPy is slow on the left because each call takes
-# longer than the work.
+# **Explain.** A line from the nearest cache, L1, comes every cycle or two; one from memory takes
+# hundreds. With `n` lines of 64 bytes under way and a delay of `d` seconds a core gets `64 n / d`:
+# 40 lines and 100 ns make 26 GB/s. Each physical core has its own L1 and L2 (two cores of a cloud
+# machine may be one); a step may not show where the next cache keeps up. NumPy is slow on the left:
+# each call takes longer than its work.
 #
 # **Change one thing.** Set `SHOWN = "copy"`. Which end changes more?
 #
 # ## Which bytes does a loop pay for?
 #
-# By its formula, `b + s*c` counts 24 bytes an element. Two programs do it on one core, far outside
-# any cache: a compiled loop that writes over `b`, and NumPy's line `a = b + s * c`.
+# `b + s*c` counts 24 bytes an element. Two programs do it on one core, outside all caches: a
+# compiled loop that writes over `b`, and NumPy's `a = b + s * c`.
 
 # %%
 guess_line = predict(
@@ -326,8 +325,8 @@ sweep(
 )
 
 # %% [markdown]
-# **Explain.** Blocks save trips to memory but make more calls, each of the same cost: small blocks
-# lose more by that than their cache gives. The fused loop has one call and no trips between.
+# **Explain.** Blocks save trips to memory but make more calls, each of the same cost: small ones
+# lose more than their cache gives. The fused loop has one call and no trips between.
 #
 # ## How much of this CPU's arithmetic can a kernel use?
 #
@@ -336,8 +335,8 @@ sweep(
 # arithmetic itself, the *peak*. The lower is the *roof*. At the *ridge* they meet: left of it
 # memory sets the pace, right of it arithmetic.
 #
-# First these ceilings: the fastest of two triads and of reading alone, the better of multiply-adds
-# in registers and a matrix product of NumPy's library (BLAS).
+# First these ceilings: the fastest of two triads and reading alone, of multiply-adds in registers
+# and a product by NumPy's library (BLAS).
 
 
 # %%
@@ -394,8 +393,10 @@ for limit, rate, unit in zip(tops["limit"], tops["rate"], tops["of"], strict=Tru
 print(f"roof: {bandwidth}, {peak}", f"ridge: {ridge:.1f} FLOP/B", sep="\n")
 
 # %%
+if cores > 1 and peak.value < 1.5 * tops["rate"][3]:
+    print("All cores do little more than one: they are shared, and this peak is not theirs.")
 guess_axpy = predict(
-    "All cores: what share of this CPU's peak does axpy, y = a*x + y, reach on long float32 vectors?",
+    "All cores: what share of this CPU's peak does axpy, y = a*x + y, reach on long vectors?",
     unit="%", key="03.axpy_share",
 )
 
@@ -521,8 +522,6 @@ axpy_gap = compare(
 gap(axpy_gap, title=f"Memory leaves axpy {axpy_gap.measured.value:.1f} % of the arithmetic")
 
 # %%
-if cores > 1 and peak.value < 1.5 * tops["rate"][3]:
-    print("All cores do little more than one: they are shared, and this peak is not theirs.")
 here = Ceiling("this machine", bandwidth.value, peak.value, "cpu", tops.source)
 points = [Point(*row, "cpu", placed.source)
           for row in zip(placed["kernel"], placed["intensity"], placed["rate"], strict=True)]
@@ -540,10 +539,10 @@ roofline([here], points,
 # **Explain.** Only where a number serves many others does arithmetic set the pace. Lines fetched
 # to be overwritten explain at most 1.5 times. The rest is instructions: layer norm passes three
 # times over a row, a stencil loads five numbers for one, this softmax calls a function for each
-# exponential, a sparse matrix looks up each number by an index. A point above the roof found data
-# in a cache, or met a quieter moment than the ceiling.
+# exponential, a sparse matrix looks up each number by an index. A point above the roof found a
+# cache or a quieter moment.
 #
-# **Change one thing.** Set `SIDE = 1024`: 4 MiB an array. Which points rise?
+# **Change one thing.** Set `SIDE = 1024`. Which points rise?
 #
 # ## How many must share the weights, so that arithmetic sets the pace?
 #
@@ -730,7 +729,8 @@ def gpu_kernels(side):
     import cupy as cp
 
     rng, kv, rows = cp.random.default_rng(1), (2, 32, -1, 64), []
-    x, other, y = rng.random((side, side), f32), rng.random(side**2, f32), cp.zeros((side, side), f32)
+    x, other = rng.random((side, side), f32), rng.random(side**2, f32)
+    y = cp.zeros((side, side), f32)
     axpy = cp.ElementwiseKernel("float32 a, float32 x", "float32 y", "y += a * x", "axpy")
 
     def softmax(x):
@@ -867,8 +867,8 @@ explorer(judge, [
 # - It counts an exponential as one FLOP; the softmax above calls many instructions for each.
 # - It counts each byte once. A *gather*, reading at scattered places of a vector that fits no
 #   cache, fetches a line for each number; see exercise 2.
-# - Data that stay in a cache between calls, as weights in a GPU's L2, rise above the roof. A machine
-#   whose last cache holds `LARGEST` bytes shows no memory at all.
+# - Data that stay in a cache between calls, as weights in a GPU's L2, rise above the roof. A
+#   machine whose last cache holds `LARGEST` bytes shows no memory at all.
 #
 # ## You learned
 

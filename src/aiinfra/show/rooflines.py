@@ -18,7 +18,7 @@ from aiinfra.units import format_quantity, ratio_words, same
 
 INTENSITY = Scale("arithmetic intensity: operations for each byte counted", "FLOP/B")
 RATE = Scale("arithmetic rate", "FLOP/s")
-NAMED_POINTS, MOST_TALL_NAMES = 6, 5  # more points are listed, more roofs named in two lines
+NAMED_POINTS, MOST_TALL_NAMES = 7, 5  # more points are listed, more roofs named in two lines
 LINE = 0.19  # inches from one entry of the list to the next
 DASHES: tuple[Any, ...] = ("solid", (0, (6, 2)), (0, (2, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 
