@@ -179,8 +179,7 @@ sweep(
 # **Explain.** A line from the nearest cache, L1, comes every cycle or two; one from memory takes
 # hundreds. With `n` lines of 64 bytes under way and a delay of `d` seconds a core gets `64 n / d`:
 # 40 lines and 100 ns make 26 GB/s. Each physical core has its own L1 and L2 (two cores of a cloud
-# machine may be one); a step may not show where the next cache keeps up. NumPy is slow on the left:
-# each call takes longer than its work.
+# machine may be one). NumPy is slow on the left: each call takes longer than its work.
 #
 # **Change one thing.** Set `SHOWN = "copy"`. Which end changes more?
 #
