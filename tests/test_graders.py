@@ -12,6 +12,7 @@ import pytest
 import test_graders_02
 import test_graders_03
 import test_graders_04
+import test_graders_05
 import test_graders_06
 import test_graders_99
 
@@ -135,6 +136,7 @@ for answers in (
     test_graders_02,
     test_graders_03,
     test_graders_04,
+    test_graders_05,
     test_graders_06,
     test_graders_99,
 ):
