@@ -130,28 +130,7 @@ def test_live_slider_passes_and_is_timed(page: Any, server: Server) -> None:
 # --- the lessons --------------------------------------------------------------------------------
 
 
-# To be mended: these pages are driven too, and their failure is expected and reported.
-KNOWN_DEFECTS = {
-    "05_inside_the_server": "its timeline can take more than 100 ms from key press to picture",
-    "06_storage": "the controls of its explorer do not change the picture in the browser",
-}
-
-
-def pages() -> list[Any]:
-    """Every lesson and lab; a page with a known defect is expected to fail, and says why."""
-    return [
-        pytest.param(
-            source,
-            id=source.stem,
-            marks=[pytest.mark.xfail(reason=KNOWN_DEFECTS[source.stem])]
-            if source.stem in KNOWN_DEFECTS
-            else [],
-        )
-        for source in lesson_sources()
-    ]
-
-
-@pytest.mark.parametrize("source", pages())
+@pytest.mark.parametrize("source", lesson_sources(), ids=lambda source: source.stem)
 def test_page_answers_its_learner(source: Source, page: Any, server: Server) -> None:
     notebook = NotebookPage(page, server, path_of(source))
     predicted = notebook.cells_calling("predict(")

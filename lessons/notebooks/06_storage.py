@@ -292,9 +292,9 @@ def period(workers, ahead, late, steps=18):
     return (begin[-1] - begin[1]) / (steps - 2)
 
 
-for case, share in shares.items():
+for case, waited in shares.items():
     told = f"workers: {case[0]}, ahead: {case[1]}" + ", some late" * (case[2] == LATE)
-    print(f"{told}: idle {share:.0%} of all steps, by the model {1 - STEP / period(*case):.0%}")
+    print(f"{told}: idle {waited:.0%} of all steps, by the model {1 - STEP / period(*case):.0%}")
 two = CASES[2] if CASES[2] in shares else CASES[0]  # where shared memory is too small
 idle_gap = compare(
     guess_idle,
@@ -574,7 +574,7 @@ def feeding(most, blocks, step, steps, fed, size):
 work, BLOCKS = job_of(h100, wait), 5
 feeds = feeding(most=64, blocks=BLOCKS, step=BLOCKS * MIB / work.needed, steps=13,
                 fed=h100.utilisation, size=SIZE)
-counts, share = np.array(feeds["count"]), Scale("share of the time they compute", log=False)
+counts, computing = np.array(feeds["count"]), Scale("share of the time they compute", log=False)
 number = still_fed(counts, feeds["busy"], h100.utilisation)
 middle, *ends = spread("rate", feeds["rate"]).values()  # eight readers between the runs
 read_bandwidth, this_disk = Quantity(middle, "B/s", feeds.source, *ends), storage.Disk(middle)
@@ -584,7 +584,7 @@ sweep(
             feeds["busy_high"], feeds.source), fed_line(h100, counts[-1]),
      Series("model", many, busy_share(work, this_disk, many), "model",
             source=f"model: {format_quantity(this_disk.bandwidth, 'B/s')}, shared")],
-    x="accelerators", y=share, title="Each accelerator too many slows all of them",
+    x="accelerators", y=computing, title="Each accelerator too many slows all of them",
 )
 
 # %%
@@ -617,7 +617,7 @@ gap(fed_gap, kind="gpu", title=f"At 90 %, each H100 needs {needed / 1e6:.0f} MB/
 # %%
 shelf = {"here": ("this disk", this_disk.bandwidth)} | {
     entry.slug: (entry.name, entry.sequential_read) for entry in drives()}
-thousand = np.unique(np.geomspace(1, 1000, 60).astype(int))
+thousand = np.unique(np.geomspace(1, 1000, 30).astype(int))
 
 
 def feed_figure(axes, disk, drives, job, count):
@@ -631,7 +631,7 @@ def feed_figure(axes, disk, drives, job, count):
         [Series(entry.name, thousand, busy_share(one, store, thousand), "model",
                 source=f"model: {drives} x {name}; {entry.quantity('step').source}"),
          fed_line(entry, 1000)],
-        x="accelerators", y=share, mark=[(count, busy, f"{count:.0f}: {busy:.0%}")],
+        x="accelerators", y=computing, mark=[(count, busy, f"{count:.0f}: {busy:.0%}")],
         title=f"{drives} x {name}: at most {feeds} fed, at {need} each",
     )
 

@@ -167,6 +167,8 @@ def _plain_frame(axes: Axes) -> None:
     axes.spines["bottom"].set_color(RULE)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=TICK_SIZE, labelcolor=MUTED, color=RULE, length=3, pad=4)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_label_coords(0, 0)  # unused: spares the search for a place beside the tick labels
 
 
 def finish(axes: HouseAxes, alt: str) -> HouseAxes:
