@@ -25,7 +25,9 @@ from aiinfra.facts.catalogue import accelerator
 from aiinfra.measure import cublas, experiment, probe, time_call
 from aiinfra.model import roofline as model
 from aiinfra.results import Quantity, Table
-from aiinfra.show import Ceiling, Choice, Point, Series, Slider, explorer, gap, roofline, sweep
+from aiinfra.show import (
+    Ceiling, Choice, Point, Series, Slider, Span, explorer, gap, roofline, sweep, timeline
+)
 from aiinfra.teach import check, compare, learned, ledger, predict, quiz
 from aiinfra.units import format_quantity
 
@@ -837,15 +839,12 @@ def judge(axes, kernel, tokens, precision, name):
     units = names[names.index(precision if tensor else "fp32") :]
     unit = next(u for u in (*units, "bf16") if u in peaks)
     price = model.operator_time(work.flop, work.n_bytes, peaks[unit], rate)
-    pace = {"memory": "Memory sets the pace, {}: fewer bytes would help, more FLOP/s not",
-            "compute": "Arithmetic sets the pace, {}: more FLOP/s would help, fewer bytes not"}
-    own = name == "this machine"
-    kind, source = ("cpu", tops.source) if own else ("gpu", "source: catalogue, dense peaks")
-    rate_then = work.flop / price.seconds
-    dot = Point(f"{kernel}, {tokens} token{many}", work.intensity, rate_then, "model",
-                "model: roofline", name)
-    return roofline([Ceiling(name, rate, peaks[unit], kind, source, compute_label=unit)], [dot],
-                    title=pace[price.bound].format(format_quantity(price.seconds, "s")))
+    mend = {"memory": "fewer bytes", "compute": "more FLOP/s"}
+    source = tops.source if name == "this machine" else "source: catalogue, dense peaks"
+    lanes = {"memory": [Span(0, price.memory, "moves bytes", "memory")],
+             "arithmetic": [Span(0, price.compute, unit, "cpu" if name == "this machine" else "gpu")]}
+    return timeline(lanes, f"{tokens} token{many} in {format_quantity(price.seconds, 's')}: "
+                    f"{mend[price.bound]} would help", source=f"model: roofline | {source}")
 
 
 judge(None, "weights", 16, "bf16", "H100")

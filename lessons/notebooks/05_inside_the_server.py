@@ -408,9 +408,9 @@ def gpu_feeding(samples, step, steps):
 
 
 def lanes_of(rows):
-    """What the copy engine and the GPU do, for a timeline."""
-    return {"copy": [Span(r["copy"], r["copied"], "copy", "memory") for r in rows],
-            "GPU": [Span(r["work"], r["done"], "batch", "gpu") for r in rows]}
+    """What the copy engine and the GPU do, for a timeline; the first batch is named."""
+    return {"copy": [Span(r["copy"], r["copied"], "copy" * (r is rows[0]), "memory") for r in rows],
+            "GPU": [Span(r["work"], r["done"], "batch" * (r is rows[0]), "gpu") for r in rows]}
 
 
 fed = gpu_feeding(BATCH, STEP, steps=10)

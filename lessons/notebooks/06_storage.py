@@ -617,22 +617,19 @@ gap(fed_gap, kind="gpu", title=f"At 90 %, each H100 needs {needed / 1e6:.0f} MB/
 # %%
 shelf = {"here": ("this disk", this_disk.bandwidth)} | {
     entry.slug: (entry.name, entry.sequential_read) for entry in drives()}
-thousand = np.unique(np.geomspace(1, 1000, 30).astype(int))
 
 
 def feed_figure(axes, disk, drives, job, count):
-    """Draw how utilisation falls with the number of accelerators, and mark one number."""
+    """From one step to the next, where so many accelerators share the drives: who is busy."""
     (name, bandwidth), entry = shelf[disk], workload(job)
     one, store = job_of(entry), storage.Disk(drives * bandwidth)
-    busy = busy_share(one, store, [count])[0]
+    time = storage.loader_time(one, store, round(count))
     feeds = storage.fed_accelerators(one, store, entry.utilisation)
-    need = format_quantity(one.needed, "B/s")
-    return sweep(
-        [Series(entry.name, thousand, busy_share(one, store, thousand), "model",
-                source=f"model: {drives} x {name}; {entry.quantity('step').source}"),
-         fed_line(entry, 1000)],
-        x="accelerators", y=computing, mark=[(count, busy, f"{count:.0f}: {busy:.0%}")],
-        title=f"{drives} x {name}: at most {feeds} fed, at {need} each",
+    return timeline(
+        {"drives": [Span(0, time.disk_bandwidth, f"read {count:.0f} batches", "storage")],
+         "each GPU": [Span(0, time.accelerator, "computes", "gpu")]},
+        f"{drives} x {name}: at most {feeds} fed, at {format_quantity(one.needed, 'B/s')} each",
+        source=f"model: shared drives | {entry.quantity('step').source}",
     )
 
 

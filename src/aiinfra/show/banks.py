@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 from aiinfra.show.canvas import HouseAxes, finish, house_style, new_axes
 from aiinfra.show.layout import text_size
-from aiinfra.show.marks import Look, write
+from aiinfra.show.marks import Look, Place, boxes, write
 from aiinfra.show.requests import (
     COUNTED,
-    Rectangle,
     Request,
     Requests,
-    boxes,
     hatched,
     labelled,
     legend,
@@ -139,5 +137,5 @@ def _draw_panel(axes: HouseAxes, top: float, label: str, words: list[Word], row:
         write(axes, place[0], y, text, colour=MUTED, size=TICK_SIZE, ha=place[1])
 
 
-def _place(word: Word, base: float, pitch: float, row: float) -> Rectangle:
+def _place(word: Word, base: float, pitch: float, row: float) -> Place:
     return word.bank * pitch, base - (word.turn + 1) * row, word.banks * pitch, row

@@ -134,7 +134,7 @@ def _draw_bar(axes: HouseAxes, pieces: Sequence[Piece], base: float) -> float:
     room, outside = axes.size[0], _outside(pieces)
     for piece in pieces:
         if piece.width > 0:
-            rimmed(axes, piece.left, base, max(piece.width, 0.012), BAR, piece.kind)
+            rimmed(axes, [(piece.left, base, max(piece.width, 0.012), BAR)], piece.kind)
         if piece.inside:
             middle = piece.left + piece.width / 2
             write_on(axes, middle, base + BAR / 2, piece.words, piece.kind)

@@ -94,7 +94,8 @@ class HouseAxes(Axes):
         canvas = self.whole.canvas
         canvas.figure.set_dpi(dpi)
         canvas.draw()
-        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+        size, pixels = canvas.get_width_height(), canvas.buffer_rgba()
+        picture = Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
         # 256 colours are plenty and take a third of the room.
         fast, plain = Image.Quantize.FASTOCTREE, Image.Dither.NONE
         out, info = io.BytesIO(), PngInfo()

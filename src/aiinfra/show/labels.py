@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +24,7 @@ SPOTS = (
     (0.7, -0.7, 0.0, 1.0), (-0.7, -0.7, 1.0, 1.0), (0, 1, 0.5, 0.0), (0, -1, 0.5, 1.0),
     (0, 1, 0.2, 0.0), (0, 1, 0.8, 0.0), (0, -1, 0.2, 1.0), (0, -1, 0.8, 1.0),
 )  # fmt: skip
+FAR = 9.0  # cost of an inch between a label and its point
 REACHES = (0.09, 0.13, 0.18, 0.26, 0.4, 0.55, 0.75, 1.0, 1.3, 1.7)
 
 
@@ -82,7 +83,7 @@ class Labels:
             wide, tall = text_size(text)
             options = self.candidates(anchor, wide + 0.06, tall + 0.02)
             strangers = [other for other in anchors if other != anchor]
-            box = min(options, key=partial(self.cost, anchor, strangers))
+            box = self.cheapest(anchor, strangers, options)
             end = box.nearest(anchor)
             if np.hypot(end[0] - anchor[0], end[1] - anchor[1]) > 0.14:
                 leader(self.axes, anchor, end)
@@ -100,6 +101,15 @@ class Labels:
                 x, y = min(max(x, 0.0), width - wide), min(max(y, 0.0), height - tall)
                 yield Box(x, y, x + wide, y + tall)
 
+    def cheapest(self, anchor: Place, strangers: Sequence[Place], options: Iterator[Box]) -> Box:
+        """The first of the places with the least cost; one too far away for that is not priced."""
+        best, least = next(options), math.inf
+        for box in (best, *options):
+            if FAR * box.distance(anchor) < least:
+                cost = self.cost(anchor, strangers, box)
+                best, least = (box, cost) if cost < least else (best, least)
+        return best
+
     def cost(self, anchor: Place, strangers: Sequence[Place], box: Box) -> float:
         """How bad a place is: far away, upon other labels, upon lines, nearer to a stranger."""
         shared = [area for other in self.boxes if (area := box.overlap(other))]
@@ -109,7 +119,7 @@ class Labels:
         under = min(box.count(self.points), 40)
         wrong = sum(box.distance(other) < reach + 0.04 for other in strangers)
         costs = 600 * sum(shared), 9 * len(shared), 1.5 * under, 3 * crossed, 6 * wrong
-        return 9 * reach + sum(costs)
+        return FAR * reach + sum(costs)
 
     def _write(self, text: str, box: Box, anchor: tuple[float, float], ink: str) -> None:
         side, x = "center", (box.left + box.right) / 2

@@ -104,7 +104,7 @@ def _draw_rung(axes: HouseAxes, quantity: Quantity, kind: str, y: float) -> None
         rim: Look = {"edgecolor": COLOURS[kind], "linewidth": 1.4, "linestyle": DASHED, "zorder": 3}
         panel(axes, 0, y - BAR / 2, end, BAR, tint(COLOURS[kind], 0.8), **rim)
     else:
-        rimmed(axes, 0, y - BAR / 2, end, BAR, kind)
+        rimmed(axes, [(0, y - BAR / 2, end, BAR)], kind)
     if quantity.low is not None and quantity.high is not None:
         near, far = axes.at(quantity.low, 0)[0], axes.at(quantity.high, 0)[0]
         for colour, width in (("white", 4.2), (TEXT, 1.6)):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
 from matplotlib.text import Text
 
 from aiinfra.show.canvas import HouseAxes
@@ -14,6 +16,7 @@ from aiinfra.show.layout import text_size
 from aiinfra.show.style import COLOURS, HATCHES, INK, LABEL_SIZE, TEXT, tint, words_on
 
 KEY = 0.25  # inches: a row of a key
+Place = tuple[float, float, float, float]  # left, bottom, width, height in inches
 Look = dict[str, Any]  # properties of a matplotlib artist
 FREE: Look = {"clip_on": False, "scalex": False, "scaley": False}
 
@@ -86,11 +89,26 @@ def block(axes: HouseAxes, x: float, y: float, width: float, height: float, kind
     return panel(axes, x, y, width, height, fill, **look)
 
 
-def rimmed(axes: HouseAxes, x: float, y: float, width: float, height: float, kind: str) -> None:
-    """Draw a block with a white rim that parts it from its neighbours."""
-    block(axes, x, y, width, height, kind)
-    line = min(1.2, width * 24)
-    panel(axes, x, y, width, height, "none", edgecolor="white", linewidth=line, zorder=4)
+def boxes(axes: HouseAxes, places: Sequence[Place], fill: str, **more: object) -> PathPatch:
+    """Draw many rectangles as one mark, which is quick."""
+    x, y, width, height = np.asarray(places, float).reshape(-1, 4).T
+    right, top = x + width, y + height
+    corners = [(x, y), (right, y), (right, top), (x, top), (x, y)]
+    points = np.array(corners).transpose(2, 0, 1).reshape(-1, 2)
+    codes = np.tile([Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY], len(x)).astype(np.uint8)
+    look = {"edgecolor": "none", "linewidth": 0, "zorder": 3, "clip_on": False, **more}
+    made = PathPatch(Path(points, codes), facecolor=fill, transform=axes.inches, **look)
+    axes.add_patch(made)
+    return made
+
+
+def rimmed(axes: HouseAxes, places: Sequence[Place], kind: str) -> None:
+    """Draw blocks of one kind, each with a white rim that parts it from its neighbours."""
+    fill = COLOURS[kind]
+    boxes(axes, places, fill, hatch=HATCHES[kind], edgecolor=tint(fill))
+    for line in {min(1.2, width * 24) for _, _, width, _ in places}:
+        alike = [place for place in places if min(1.2, place[2] * 24) == line]
+        boxes(axes, alike, "none", edgecolor="white", linewidth=line, zorder=4)
 
 
 def key_rows(labels: Sequence[str], room: float) -> list[tuple[int, float]]:

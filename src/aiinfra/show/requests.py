@@ -9,19 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
-
 from aiinfra.show.canvas import HouseAxes
 from aiinfra.show.layout import text_size
-from aiinfra.show.marks import write
+from aiinfra.show.marks import Place, boxes, write
 from aiinfra.show.style import COLOURS, MUTED
 
 LANES = 32
 COUNTED = "counted by the interpreter, by the rules stated here"
 WASTE, WASTE_LINES = "#F6F6F6", "#B9B9B9"  # idle and waste: pale, hatched
-Rectangle = tuple[float, float, float, float]  # left, bottom, width, height in inches
 
 
 class Request(Protocol):
@@ -88,20 +83,7 @@ def _first(one: Request | Launch, space: str) -> Request:
     )
 
 
-def boxes(axes: HouseAxes, places: Sequence[Rectangle], fill: str, **more: object) -> PathPatch:
-    """Draw many rectangles as one mark, which is quick."""
-    x, y, width, height = np.asarray(places, float).reshape(-1, 4).T
-    right, top = x + width, y + height
-    corners = [(x, y), (right, y), (right, top), (x, top), (x, y)]
-    points = np.array(corners).transpose(2, 0, 1).reshape(-1, 2)
-    codes = np.tile([Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY], len(x)).astype(np.uint8)
-    look = {"edgecolor": "none", "linewidth": 0, "zorder": 3, "clip_on": False, **more}
-    made = PathPatch(Path(points, codes), facecolor=fill, transform=axes.inches, **look)
-    axes.add_patch(made)
-    return made
-
-
-def hatched(axes: HouseAxes, places: Sequence[Rectangle], zorder: float = 2) -> None:
+def hatched(axes: HouseAxes, places: Sequence[Place], zorder: float = 2) -> None:
     """Draw rectangles of waste or idleness: pale and hatched."""
     boxes(axes, places, WASTE, hatch="////", edgecolor=WASTE_LINES, zorder=zorder)
 

@@ -8,7 +8,7 @@ from typing import cast
 
 from aiinfra.show.canvas import HouseAxes, finish, house_style, new_axes
 from aiinfra.show.layout import text_size, wrap
-from aiinfra.show.marks import KEY, draw_key, key_rows, panel, rimmed, write, write_on
+from aiinfra.show.marks import KEY, Place, draw_key, key_rows, panel, rimmed, write, write_on
 from aiinfra.show.scales import Scale, set_x
 from aiinfra.show.style import INK, INNER, known_kind
 from aiinfra.show.words import sentence
@@ -140,13 +140,16 @@ def _draw_lane(axes: HouseAxes, lane: Sequence[Span], y: float, ends: tuple[floa
     first, last = axes.get_xlim()
     (start, end), per_second, base = ends, axes.size[0] / (last - first), y - LANE / 2
     panel(axes, 0, base, (end - start) * per_second, LANE, QUIET, hatch="///", edgecolor="#D5D5D5")
+    blocks: dict[str, list[Place]] = {}
     for span in lane:
         x, width = (span.start - start) * per_second, (span.end - span.start) * per_second
         if span.kind == "idle":
             continue
-        rimmed(axes, x, base, max(width, 0.015), LANE, span.kind)
+        blocks.setdefault(span.kind, []).append((x, base, max(width, 0.015), LANE))
         if span.label and _fits(span, per_second):
             write_on(axes, x + width / 2, y, span.label, span.kind)
+    for kind, places in blocks.items():
+        rimmed(axes, places, kind)
     waits = [span for span in lane if span.kind == "idle" and span.label]
     longest = sorted(idle_spans(lane, start, end), key=lambda s: s.start - s.end)[:1]
     for wait in waits or longest:

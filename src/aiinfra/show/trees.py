@@ -10,8 +10,8 @@ import numpy as np
 
 from aiinfra.show.canvas import HouseAxes, finish, house_style, new_axes
 from aiinfra.show.layout import text_size
-from aiinfra.show.marks import stroke, write
-from aiinfra.show.requests import COUNTED, LANES, Launch, Request, boxes, hatched, legend
+from aiinfra.show.marks import boxes, stroke, write
+from aiinfra.show.requests import COUNTED, LANES, Launch, Request, hatched, legend
 from aiinfra.show.style import COLOURS, DOTTED, INK, INNER, MUTED, RULE, TICK_SIZE
 from aiinfra.show.words import sentence
 

@@ -11,14 +11,12 @@ import numpy as np
 from aiinfra.results import Quantity
 from aiinfra.show.canvas import HouseAxes, finish, house_style, new_axes
 from aiinfra.show.layout import text_size
-from aiinfra.show.marks import stroke, write
+from aiinfra.show.marks import Place, boxes, stroke, write
 from aiinfra.show.requests import (
     COUNTED,
     LANES,
-    Rectangle,
     Request,
     Requests,
-    boxes,
     hatched,
     labelled,
     legend,
@@ -169,7 +167,7 @@ def _draw_strip(
         write(axes, x, y - 0.12, text, colour=MUTED, size=TICK_SIZE)
 
 
-def _apart(places: Sequence[Rectangle], ends: Sequence[float]) -> bool:
+def _apart(places: Sequence[Place], ends: Sequence[float]) -> bool:
     """Whether each label ends before the next begins, and all of them in the figure."""
     starts = [x for x, *_ in places[1:]]
     return max(ends) <= INNER and all(b - a >= 0.1 for a, b in zip(ends, starts, strict=False))
