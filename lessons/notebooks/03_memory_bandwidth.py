@@ -840,9 +840,10 @@ def judge(axes, kernel, tokens, precision, name):
     unit = next(u for u in (*units, "bf16") if u in peaks)
     price = model.operator_time(work.flop, work.n_bytes, peaks[unit], rate)
     mend = {"memory": "fewer bytes", "compute": "more FLOP/s"}
-    source = tops.source if name == "this machine" else "source: catalogue, dense peaks"
+    kind, source = (("cpu", tops.source) if name == "this machine"
+                    else ("gpu", "source: catalogue, dense peaks"))
     lanes = {"memory": [Span(0, price.memory, "moves bytes", "memory")],
-             "arithmetic": [Span(0, price.compute, unit, "cpu" if name == "this machine" else "gpu")]}
+             "arithmetic": [Span(0, price.compute, unit, kind)]}
     return timeline(lanes, f"{tokens} token{many} in {format_quantity(price.seconds, 's')}: "
                     f"{mend[price.bound]} would help", source=f"model: roofline | {source}")
 
