@@ -30,8 +30,8 @@ def nothing(command: list[str]) -> None:
     return None
 
 
-def read(root: Path, run=nothing, environ=None, affinity=8, online=8) -> Machine:
-    return read_machine(root, run, environ or {}, lambda: affinity, lambda: online)
+def read(root: Path, run=nothing, environ=None, cpus=range(8), online=8) -> Machine:
+    return read_machine(root, run, environ or {}, lambda: frozenset(cpus), lambda: online)
 
 
 def test_cgroup_v2_limits_bind(tmp_path):
@@ -98,9 +98,47 @@ def test_a_limit_above_the_memory_is_no_limit(tmp_path):
 
 
 def test_affinity_below_online_binds(tmp_path):
-    machine = read(linux(tmp_path), affinity=3)
+    machine = read(linux(tmp_path), cpus=range(3))
     assert (machine.cores_usable, machine.cores_online) == (3, 8)
     assert machine.name == "Intel Xeon (3 cores, no GPU)"
+
+
+def siblings(*lists: str) -> dict[str, str]:
+    folder = "sys/devices/system/cpu"
+    return {f"{folder}/cpu{i}/topology/thread_siblings_list": f"{text}\n"
+            for i, text in enumerate(lists)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lists", "cpus", "words"),
+    [
+        (["0-1", "0-1"], {0, 1}, "2 hardware threads of 1 core"),
+        (["0,2", "1,3", "0,2", "1,3"], {0, 1, 2, 3}, "4 hardware threads of 2 cores"),
+        (["0,2", "1,3", "0,2", "1,3"], {0, 1}, "2 cores"),
+        (["0,2", "1,3", "0,2", "1,3"], {1, 3}, "2 hardware threads of 1 core"),
+        (["0", "1"], {0, 1}, "2 cores"),
+        (["0-1"], {0, 1}, "2 cores"),  # unknown for one of them
+    ],
+)
+def test_hardware_threads_of_one_core_are_not_cores(tmp_path, lists, cpus, words):
+    machine = read(linux(tmp_path, siblings(*lists)), cpus=cpus)
+    assert machine.cores_usable == len(cpus)
+    assert machine.name == f"Intel Xeon ({words}, no GPU)"
+    assert ("hardware" in words) == (f"online: {words}" in dict(machine.summary())["Cores"])
+
+
+def test_a_quota_may_be_used_on_different_cores(tmp_path):
+    files = {"sys/fs/cgroup/cpu.max": "200000 100000", "proc/self/cgroup": "0::/"}
+    machine = read(linux(tmp_path, files | siblings(*["0-1"] * 2, *["2-3"] * 2)), cpus=range(4))
+    assert (machine.cores_usable, machine.cores_physical) == (2, 2)
+
+
+def test_a_cache_of_one_core_is_shared_by_its_threads(tmp_path):
+    folder = "sys/devices/system/cpu/cpu0/cache/index0"
+    named = {"type": "Data", "level": 1, "size": "48K", "shared_cpu_list": "0-1"}
+    files = {f"{folder}/{name}": f"{value}\n" for name, value in named.items()}
+    machine = read(linux(tmp_path, files | siblings("0-1", "0-1")), cpus={0, 1}, online=2)
+    assert dict(machine.summary())["Caches"] == "L1d 48.0 KiB shared by 2 hardware threads"
 
 
 def test_a_fraction_of_a_core_is_still_one_core(tmp_path):
@@ -244,7 +282,7 @@ def test_the_probe_of_this_machine_is_read_once():
 
 
 def test_needs_are_refused_with_a_reason_and_unknown_ones_are_errors(tmp_path, monkeypatch):
-    small = read(linux(tmp_path), affinity=1)
+    small = read(linux(tmp_path), cpus=range(1))
     assert needs.cpu(small) is None
     assert "GPU" in (needs.gpu(small) or "")
     assert needs.ranks(small)

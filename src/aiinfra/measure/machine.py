@@ -32,11 +32,14 @@ class Machine:
     """The machine as this process may use it; sizes in bytes, ``None`` where unknown.
 
     ``cores_usable`` is the smallest of the cores online, the scheduler's affinity and the control
-    group's CPU quota (rounded down, at least 1).
+    group's CPU quota (rounded down, at least 1); like the system it counts hardware threads.
+    ``cores_physical`` is how many cores these are at most: two threads of one core share its
+    arithmetic and its nearest caches.
     """
 
     cpu_model: str | None
     cores_usable: int
+    cores_physical: int | None
     cores_online: int | None
     cpu_quota: float | None
     caches: tuple[Cache, ...]
@@ -56,8 +59,18 @@ class Machine:
     @property
     def cpu_name(self) -> str:
         """Short label of the CPU alone, such as ``Intel Xeon (2 cores)``."""
-        cores = "1 core" if self.cores_usable == 1 else f"{self.cores_usable} cores"
-        return f"{readings.short_cpu(self.cpu_model)} ({cores})"
+        return f"{readings.short_cpu(self.cpu_model)} ({self.cores_words})"
+
+    @property
+    def cores_words(self) -> str:
+        """Say "2 cores" or, where fewer cores carry them, "2 hardware threads of 1 core"."""
+        whole = _count_of_cores(self.cores_physical or self.cores_usable)
+        return f"{self.cores_usable} hardware threads of {whole}" if self.threads_share else whole
+
+    @property
+    def threads_share(self) -> bool:
+        """Whether some of the usable cores are hardware threads of one core."""
+        return (self.cores_physical or self.cores_usable) < self.cores_usable
 
     @property
     def gpu_name(self) -> str:
@@ -82,7 +95,7 @@ class Machine:
             ("Processor", self.cpu_model or UNKNOWN),
             ("Cores", self._cores_text()),
             ("Vector instructions", self._simd_text()),
-            ("Caches", ", ".join(map(_cache_text, self._data_caches())) or UNKNOWN),
+            ("Caches", ", ".join(map(self._cache_text, self._data_caches())) or UNKNOWN),
             ("Memory", self._memory_text()),
             ("Shared memory (/dev/shm)", _size(self.shm_bytes)),
             ("Free disk space", _size(self.disk_free_bytes)),
@@ -103,7 +116,14 @@ class Machine:
 
     def _cores_text(self) -> str:
         text = f"{self.cores_usable} usable of {self.cores_online or UNKNOWN} online"
+        text += f": {self.cores_words}" if self.threads_share else ""
         return text if self.cpu_quota is None else f"{text} (CPU quota {self.cpu_quota:.2g} cores)"
+
+    def _cache_text(self, cache: Cache) -> str:
+        name = f"L{cache.level}" + ("d" if cache.kind == "data" else "")
+        sharers = "hardware threads" if self.threads_share else "cores"
+        shared = f" shared by {cache.shared_by} {sharers}" if (cache.shared_by or 1) > 1 else ""
+        return f"{name} {format_binary(cache.bytes)}{shared}"
 
     def _simd_text(self) -> str:
         if self.simd is None or self.simd_bits is None:
@@ -120,10 +140,8 @@ def _size(n_bytes: int | None) -> str:
     return UNKNOWN if n_bytes is None else format_binary(n_bytes)
 
 
-def _cache_text(cache: Cache) -> str:
-    name = f"L{cache.level}" + ("d" if cache.kind == "data" else "")
-    shared = f" shared by {cache.shared_by} cores" if (cache.shared_by or 1) > 1 else ""
-    return f"{name} {format_binary(cache.bytes)}{shared}"
+def _count_of_cores(cores: int) -> str:
+    return "1 core" if cores == 1 else f"{cores} cores"
 
 
 def _gpu_text(gpu: Gpu) -> str:
@@ -141,7 +159,7 @@ def read_machine(
     root: Path = Path("/"),
     run: Command = readings.run_command,
     environ: Mapping[str, str] = os.environ,
-    affinity: Callable[[], int | None] = readings.affinity,
+    affinity: Callable[[], frozenset[int] | None] = readings.affinity,
     online: Callable[[], int | None] = os.cpu_count,
 ) -> Machine:
     """Read a machine from a file tree and commands; all of them can be faked.
@@ -154,9 +172,12 @@ def read_machine(
     if limit is not None and memory is not None and limit >= memory:
         limit = None
     simd, simd_bits = readings.simd(root, run, platform.machine())
+    usable = usable_cores(cores_online, None if allowed is None else len(allowed), quota)
+    physical = readings.physical_cores(root, allowed)
     return Machine(
         cpu_model=readings.cpu_model(root, run),
-        cores_usable=usable_cores(cores_online, allowed, quota),
+        cores_usable=usable,
+        cores_physical=None if physical is None else min(physical, usable),
         cores_online=cores_online,
         cpu_quota=quota,
         caches=readings.caches(root, run),

@@ -149,12 +149,23 @@ def memory_sizes(root: Path) -> tuple[int | None, int | None]:
         return None, None
 
 
-def affinity() -> int | None:
-    """Return how many cores the scheduler lets this process use; ``None`` off Linux."""
+def affinity() -> frozenset[int] | None:
+    """Return the CPUs that the scheduler lets this process use; ``None`` off Linux."""
     try:
-        return len(os.sched_getaffinity(0))
+        return frozenset(os.sched_getaffinity(0))
     except (AttributeError, OSError):
         return None
+
+
+def physical_cores(root: Path, cpus: frozenset[int] | None) -> int | None:
+    """Return on how many cores the hardware threads ``cpus`` lie (``None``: all of them).
+
+    Hardware threads of one core name each other in one ``thread_siblings_list``.
+    """
+    found = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
+    siblings = {as_int(path.parent.parent.name[3:]): read_text(path) for path in found}
+    lists = [siblings.get(cpu) for cpu in (siblings if cpus is None else cpus)]
+    return len(set(lists)) if lists and all(lists) else None
 
 
 def cpu_flags(root: Path) -> set[str]:
