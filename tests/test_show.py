@@ -330,15 +330,23 @@ def test_breakdown_parts_sum_to_the_whole() -> None:
 
 
 def test_ladder_steps_follow_better() -> None:
-    assert "4.0x" in texts(figure("ladder_times"))
-    assert "1.4x worse" in texts(figure("ladder_times"))
-    assert "25x" in texts(figure("ladder_rates"))
+    assert "4.00x" in texts(figure("ladder_times"))
+    assert "1.40x worse" in texts(figure("ladder_times"))
+    assert "25.0x" in texts(figure("ladder_rates"))
+
+
+@pytest.mark.parametrize("ratio", [3.214, 26.44, 1084.0, 36_310.0])
+def test_ladder_and_gap_write_the_same_ratio_the_same(ratio: float) -> None:
+    rungs = [(n, q(v), "cpu") for n, v in (("a", 1e9), ("b", 2e9), ("c", 1e9 * ratio))]
+    total = re.search(r"(\S+) in all", texts(show.ladder(rungs, "t")))
+    assert total
+    assert texts(show.gap(comparison(q(ratio, "x")), "t")).startswith(f"{total[1]} ±")
 
 
 def test_ladder_within_a_factor_of_ten_starts_at_zero() -> None:
     near = figure("ladder_times")
     assert (near.get_xscale(), near.get_xlim()[0]) == ("linear", 0)
-    assert "2.8x in all" in texts(near)
+    assert "2.84x in all" in texts(near)
     assert figure("ladder_rates").get_xscale() == "log"
     rungs = [(n, q(v, source="model: bytes"), "gpu") for n, v in (("a", 1e9), ("b", 3e9))]
     assert "modelled" in show.ladder(rungs, "t").source_line
@@ -383,10 +391,13 @@ def test_an_unknown_kind_names_the_kinds() -> None:
 
 
 def test_ratios_can_be_said_aloud() -> None:
-    assert [ratio_words(r) for r in (1.04, 1.25, 26.4, 1e6)] == [
+    assert [ratio_words(r) for r in (1.04, 1.25, 26.4, 99.4, 99.6, 1084, 1e6)] == [
         "1.04x",
         "1.2x",
         "26x",
+        "99x",
+        "100x",
+        "1,080x",
         "1 million x",
     ]
     assert distance(4, 12.8) == "3.2x low"

@@ -104,15 +104,19 @@ def format_binary(n_bytes: float, digits: int = 3) -> str:
 
 
 def ratio_words(ratio: float) -> str:
-    """Write a ratio above one so that it can be said aloud.
+    """Write a distance, a ratio above one, so that it can be said aloud: a few digits, or whole.
+
+    A ratio that is itself a result is a quantity in ``x``, with the digits of any other.
 
     >>> ratio_words(3.21), ratio_words(1.04), ratio_words(26.4), ratio_words(2.5e6)
     ('3.2x', '1.04x', '26x', '2.5 million x')
+    >>> ratio_words(1084.0), format_quantity(1084.0, "x")
+    ('1,080x', '1,080x')
     """
     for size, word in BIG_WORDS:
         if ratio >= size * 0.9995:
             return f"{significant(ratio / size, 2).removesuffix('.0')} {word} x"
-    return f"{significant(ratio, 3 if ratio < 1.095 else 2)}x"
+    return f"{significant(ratio, 2 if 1.095 <= ratio < 100 else 3)}x"
 
 
 def same(one: float, other: float) -> str | None:

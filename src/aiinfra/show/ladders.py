@@ -12,7 +12,7 @@ from aiinfra.show.marks import Look, panel, rimmed, stroke, write, write_on
 from aiinfra.show.scales import Scale, pad, set_x
 from aiinfra.show.style import COLOURS, DASHED, GRID, INK, MUTED, TEXT, known_kind, tint
 from aiinfra.show.words import join_sources, sentence, value_words
-from aiinfra.units import ratio_words, same
+from aiinfra.units import format_quantity, same
 
 RUNG, BAR, NAME_ROOM = 0.44, 0.27, 2.0  # inches
 MODELLED = " (pale, dashed: modelled, nothing ran here)"
@@ -80,11 +80,12 @@ def _check(rows: Sequence[Rung]) -> None:
 
 
 def step_words(before: Quantity, after: Quantity, lower: bool) -> str:
-    """Say the step from one rung to the next: "3.4x" better, or "1.2x worse"."""
+    """Say the step from one rung to the next: "3.41x" better, or "1.25x worse"."""
     ratio = before.value / after.value if lower else after.value / before.value
     if same(before.value, after.value):
         return "no change"
-    return ratio_words(ratio) if ratio > 1 else f"{ratio_words(1 / ratio)} worse"
+    words = format_quantity(max(ratio, 1 / ratio), "x")  # a result, written as a gap writes it
+    return words if ratio > 1 else f"{words} worse"
 
 
 def describe(rows: Sequence[Rung], title: str, steps: Sequence[str], total: str) -> str:
