@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from show_validation_samples import validation_figures
 from aiinfra import show
 from aiinfra.results import Comparison, Quantity
 from aiinfra.show import Ceiling, Point, Scale, Series, Span
+from aiinfra.show.ridges import ridges
 
 HERE = "measured here: Intel Xeon (2 cores, no GPU)"
 REPLAY = "replayed: NVIDIA H200, driver 580.82, 2026-11-23"
@@ -194,6 +196,19 @@ def rooflines() -> dict[str, Callable[[], Any]]:
             "Twelve kernels are numbered",
         ),
         "roofline_empty": lambda: show.roofline([gpus[1]], [], "No kernel yet"),
+        "ridges_many": lambda: ridges(
+            [
+                here,
+                *(
+                    replace(gpu, compute=gpu.compute * n, compute_label=p)
+                    for gpu in gpus
+                    for p, n in (("fp32", 1), ("bf16", 16), ("fp8", 32))
+                ),
+            ],
+            {"triad": 1 / 12, "weights, bf16\n64 tokens": 62.0, "weights, bf16\n1 token": 1.0},
+            "Four generations of ridges",
+        ),
+        "ridges_plain": lambda: ridges([here], {}, "One ridge and no kernel"),
     }
 
 

@@ -18,7 +18,7 @@ from aiinfra.units import format_quantity, ratio_words, same
 
 INTENSITY = Scale("arithmetic intensity: operations for each byte counted", "FLOP/B")
 RATE = Scale("arithmetic rate", "FLOP/s")
-NAMED_POINTS, MOST_TALL_NAMES = 7, 5  # more points are listed, more roofs named in two lines
+NAMED_POINTS = 7  # more are listed
 LINE = 0.19  # inches from one entry of the list to the next
 DASHES: tuple[Any, ...] = ("solid", (0, (6, 2)), (0, (2, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 
@@ -74,8 +74,7 @@ def roofline(
     pairs = [(point, roof_of(point, ceilings)) for point in points]
     view_x, view_y = _views(ceilings, points)
     beside = len(ceilings) > 2  # too many slopes to write on: their bandwidths stand at the right
-    crowded = len(ceilings) > MOST_TALL_NAMES
-    names = [_name(ceiling, beside, crowded) for ceiling in ceilings]
+    names = [_name(ceiling, beside) for ceiling in ceilings]
     listed = _entries(pairs) if len(pairs) > NAMED_POINTS else []
     beside_words = [*(f"{head}\n{body}" for head, body in names), *listed]
     right = max(text_size(words, bold=True)[0] for words in beside_words) + 0.12
@@ -114,8 +113,6 @@ def describe(
 def distance_to_roof(point: Point, roof: Ceiling) -> str:
     """Say how far a kernel is from its roof: "2.1x below the roof"."""
     top = roof.at(point.intensity)
-    if (point.intensity, point.rate) == (roof.ridge, roof.compute):
-        return f"ridge at {format_quantity(roof.ridge, 'FLOP/B')}"
     if near := same(top, point.rate):
         return f"at the roof ({near})"
     if point.rate > top:
@@ -158,10 +155,8 @@ def _slope_words(ceiling: Ceiling) -> str:
     return f"{ceiling.bandwidth_label} {format_quantity(ceiling.bandwidth, 'B/s')}".strip()
 
 
-def _name(ceiling: Ceiling, beside: bool, crowded: bool) -> tuple[str, str]:
+def _name(ceiling: Ceiling, beside: bool) -> tuple[str, str]:
     words = f"{ceiling.compute_label} {format_quantity(ceiling.compute, 'FLOP/s')}".strip()
-    if crowded:
-        return ceiling.label, f"{words}, {_slope_words(ceiling)}"
     words += f"\n{_slope_words(ceiling)}" if beside else ""
     return wrap(ceiling.label, 1.55, bold=True), wrap(words, 1.55)
 
