@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
@@ -18,7 +19,8 @@ from aiinfra.show.style import COLOURS, HATCHES, INK, LABEL_SIZE, TEXT, tint, wo
 KEY = 0.25  # inches: a row of a key
 Place = tuple[float, float, float, float]  # left, bottom, width, height in inches
 Look = dict[str, Any]  # properties of a matplotlib artist
-FREE: Look = {"clip_on": False, "scalex": False, "scaley": False}
+FREE: Look = {"clip_on": False}
+Drawn = TypeVar("Drawn", bound=Artist)
 
 
 def write(
@@ -49,7 +51,13 @@ def write_on(axes: HouseAxes, x: float, y: float, text: str, kind: str, ha: str 
 def stroke(axes: HouseAxes, x: Any, y: Any, colour: str, width: float = 0.9, **more: Any) -> Line2D:
     """Draw a line through places that never rescales the axes."""
     look = {"zorder": 2, "solid_capstyle": "butt", "transform": axes.inches, **FREE, **more}
-    return axes.plot(x, y, color=colour, linewidth=width, **look)[0]
+    return _placed(axes, Line2D(x, y, color=colour, linewidth=width, **look))
+
+
+def _placed(axes: HouseAxes, mark: Drawn) -> Drawn:
+    """Add a mark without asking for its data limits, which inches do not have."""
+    axes.add_artist(mark)
+    return mark
 
 
 def leader(axes: HouseAxes, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -63,7 +71,7 @@ def spot(
     """Draw markers, solid with a white rim."""
     look: Look = {"marker": marker, "linestyle": "none", "markersize": size, "zorder": 6}
     look |= {"markeredgecolor": "white", "markeredgewidth": 1.0, **FREE, **more}
-    return axes.plot(x, y, color=colour, transform=axes.inches, **look)[0]
+    return _placed(axes, Line2D(np.atleast_1d(x), np.atleast_1d(y), color=colour, transform=axes.inches, **look))
 
 
 def ring(axes: HouseAxes, x: Any, y: Any, colour: str, size: float, **more: Any) -> Line2D:
@@ -78,8 +86,7 @@ def panel(
     """Draw a rectangle without a border; ``edgecolor`` is the colour of its hatching."""
     look = {"edgecolor": "none", "linewidth": 0, "zorder": 1.5, "clip_on": False, **more}
     made = Rectangle((x, y), width, height, facecolor=fill, transform=axes.inches, **look)
-    axes.add_patch(made)
-    return made
+    return _placed(axes, made)
 
 
 def block(axes: HouseAxes, x: float, y: float, width: float, height: float, kind: str) -> Rectangle:
@@ -98,8 +105,7 @@ def boxes(axes: HouseAxes, places: Sequence[Place], fill: str, **more: object) -
     codes = np.tile([Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY], len(x)).astype(np.uint8)
     look = {"edgecolor": "none", "linewidth": 0, "zorder": 3, "clip_on": False, **more}
     made = PathPatch(Path(points, codes), facecolor=fill, transform=axes.inches, **look)
-    axes.add_patch(made)
-    return made
+    return _placed(axes, made)
 
 
 def rimmed(axes: HouseAxes, places: Sequence[Place], kind: str) -> None:
