@@ -71,7 +71,8 @@ def spot(
     """Draw markers, solid with a white rim."""
     look: Look = {"marker": marker, "linestyle": "none", "markersize": size, "zorder": 6}
     look |= {"markeredgecolor": "white", "markeredgewidth": 1.0, **FREE, **more}
-    return _placed(axes, Line2D(np.atleast_1d(x), np.atleast_1d(y), color=colour, transform=axes.inches, **look))
+    places = np.atleast_1d(x), np.atleast_1d(y)
+    return _placed(axes, Line2D(*places, color=colour, transform=axes.inches, **look))
 
 
 def ring(axes: HouseAxes, x: Any, y: Any, colour: str, size: float, **more: Any) -> Line2D:
