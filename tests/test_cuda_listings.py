@@ -11,7 +11,9 @@ import pytest
 from cuda_on_cpu import build, from_bf16, run, whole_tiles, why_not
 from lesson_parts import lesson, load_parts
 
-PARTS = load_parts(lesson("04_matmul_ladder"), ["GPU_RUNGS", "to_bf16", "MMA_CUDA"])
+from aiinfra.measure.cublas import rounded
+
+PARTS = load_parts(lesson("04_matmul_ladder"), ["GPU_RUNGS", "MMA_CUDA"])
 RUNGS = PARTS["GPU_RUNGS"]
 WHOLE = ("wide loads", "tensor cores")  # these take whole tiles only
 SHAPES = {  # rows, columns, steps: none a multiple of a tile, several blocks each way
@@ -45,7 +47,7 @@ def product(rung: str, built: Path, schedule: str) -> tuple[Any, Any, float]:
     if rung in WHOLE:
         a, b = whole_tiles(a, b, tile)
     if tile.word == 2:
-        a, b = PARTS["to_bf16"](a), PARTS["to_bf16"](b)
+        a, b = rounded(a, "bf16"), rounded(b, "bf16")
         wide_a, wide_b = from_bf16(a)[:m, :k], from_bf16(b)[:k, :n]
     got = run(built, tile, a, b, **SCHEDULES[schedule])[:m, :n]
     allowed = k * 2**-23 * np.abs(wide_a).max() * np.abs(wide_b).max()

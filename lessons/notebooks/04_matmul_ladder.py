@@ -17,6 +17,7 @@
 # %%
 import os
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numba
@@ -25,7 +26,7 @@ from numba import prange
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from aiinfra.facts.catalogue import accelerator, overhead
-from aiinfra.measure import experiment, probe, time_call
+from aiinfra.measure import cublas, experiment, probe, time_call
 from aiinfra.model.tiles import Read, Tile, residency, tile_time
 from aiinfra.results import Quantity, Table
 from aiinfra.show import (Ceiling, Choice, Point, Scale, Series, Span, explorer, gap, ladder,
@@ -669,12 +670,6 @@ Worked, 8 by 1: a step takes 8 numbers of a, four steps in one load, in {eight:.
 1 of b, in {one:.0f}. They serve 8 multiply-adds of a lane: {eight + one:.0f} / 8.""", sep="\n")
 
 # %%
-def to_bf16(x):
-    """Round float32 numbers to bf16, kept in 16-bit integers: 8 significant bits of 24 stay."""
-    bits = x.view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
-
-
 def refuse(rung, a, b, c):
     """Raise where a kernel would touch other numbers than those of these arrays."""
     tile, (m, k), n = GPU_RUNGS[rung][2], a.shape, b.shape[1]
@@ -688,6 +683,9 @@ def refuse(rung, a, b, c):
                          f"rows, {tile.columns} columns, {tile.depth} steps")
 
 
+PRECISION = {4: "fp32", 2: "bf16"}  # by the bytes of a number
+
+
 def launcher(rung):
     """Compile a rung; return a function (a, b, c) that launches it, or refuses."""
     spoils = [name for name, value in os.environ.items() if value not in ("", "0")
@@ -697,7 +695,7 @@ def launcher(rung):
     import cupy as cp
 
     listing, name, tile = GPU_RUNGS[rung]
-    if tile.word == 2 and int(cp.cuda.Device().compute_capability) < 80:
+    if PRECISION[tile.word] not in cublas.precisions():
         raise RuntimeError("tensor cores have bf16 from compute capability 8.0 on")
     kernel = cp.RawKernel(listing, name, tile.defines)
     dynamic = tile.shared_bytes if tile.shared_bytes > 48 * 1024 else 0
@@ -713,20 +711,6 @@ def launcher(rung):
     return launch
 
 
-def cublas(a, b, c):
-    """The library: plain float32, or bf16 with float32 sums."""
-    import cupy as cp
-    from cupy_backends.cuda.libs import cublas as lib
-
-    if a.dtype == np.float32:
-        return cp.matmul(a, b, out=c)
-    (m, k), n, one, zero = a.shape, b.shape[1], np.ones(1, f32), np.zeros(1, f32)
-    # cuBLAS counts by columns: it sees all three turned on their side. 14 is bf16, 0 is float32.
-    lib.gemmEx(cp.cuda.device.get_cublas_handle(), 0, 0, n, m, k, one.ctypes.data,
-               b.data.ptr, 14, n, a.data.ptr, 14, k, zero.ctypes.data, c.data.ptr, 0, n,
-               lib.CUBLAS_COMPUTE_32F, -1)
-
-
 # %%
 def ladder_model(sizes, most_seconds):
     """Estimate every rate from counted traffic and the data sheet; latency is left out."""
@@ -740,10 +724,11 @@ def matmul_on_gpu(sizes, most_seconds):
     """Multiply on every rung and with cuBLAS; above 4,096 only where a call is short enough."""
     import cupy as cp
 
+    able = cublas.precisions()
     ways = {rung: (launcher(rung), tile.word) for rung, (_, _, tile) in GPU_RUNGS.items()
-            if tile.word == 4 or int(cp.cuda.Device().compute_capability) >= 80}
-    words = dict.fromkeys(word for _, word in ways.values())
-    ways |= {"cuBLAS " + {4: "float32", 2: "bf16"}[word]: (cublas, word) for word in words}
+            if PRECISION[tile.word] in able}
+    ways |= {f"cuBLAS {name}": (partial(cublas.product, precision=PRECISION[word]), word)
+             for name, word in (("float32", 4), ("bf16", 2)) if PRECISION[word] in able}
     rows, speed = [], {}
     for size in sizes:
         a, b, c = map(cp.asarray, matrices(size))
@@ -751,7 +736,7 @@ def matmul_on_gpu(sizes, most_seconds):
         for rung, (multiply, word) in ways.items():
             if size > 4096 and 2 * size**3 / speed.get(rung, np.inf) > most_seconds:
                 continue
-            x, y = (a, b) if word == 4 else (to_bf16(a), to_bf16(b))
+            x, y = (cublas.rounded(z, PRECISION[word]) for z in (a, b))
             c.fill(np.nan)
             multiply(x, y, c)
             if not cp.allclose(c, want, rtol=1e-3):

@@ -13,12 +13,15 @@ AMPERE = 80  # the first compute capability with tf32 and bf16
 
 
 def rounded(x: Any, precision: str) -> Any:
-    """Round a float32 array; bf16 numbers, the upper half of a float32, stand in 16-bit integers.
+    """Round a float32 array of NumPy or CuPy to the nearest numbers of a precision, ties to even.
 
-    Ties go away from zero. Raises ``KeyError`` for a precision that is not in ``CODES``.
+    bf16 numbers, the upper half of a float32, stand in 16-bit integers: 8 significant bits of 24
+    stay. NaN does not survive it. Raises ``KeyError`` for a precision that is not in ``CODES``.
     """
     if CODES[precision][0] == CODES["bf16"][0]:
-        return (x.view(np.uint32) + np.uint32(0x8000) >> np.uint32(16)).astype(np.uint16)
+        bits, dropped = x.view(np.uint32), np.uint32(16)
+        odd = bits >> dropped & np.uint32(1)  # then a tie goes up, to the even number
+        return (bits + np.uint32(0x7FFF) + odd >> dropped).astype(np.uint16)
     return x.astype(np.float16) if precision == "fp16" else x
 
 
