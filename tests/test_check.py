@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import itertools
 import math
 import os
 import re
@@ -427,7 +428,7 @@ def test_plain_data_arrives_as_it_was_sent(store: Progress) -> None:
     for sent, arrives in [
         ((1, 2.5, "x", None, True), "(1, 2.5, 'x', None, True)"),
         (point(1, 2), "(1, 2)"), ({1: [b"".hex()]}, "{1: ['']}"), ({3}, "{3}"),
-        (map(abs, [-1]), "[1]"), (range(2), "[0, 1]"), (Fraction(1, 4), "0.25"),
+        (range(2), "[0, 1]"), (Fraction(1, 4), "0.25"),
         (Decimal("0.5"), "0.5"), (np.int32(3), "3"), (np.float32(0.5), "0.5"), (2j, "2j"),
         (np.array([1, 2], "int8"), "array([1, 2], dtype=int8)"), (np.bool_(True), "True"),
         (np.array([1, None]), "[1, None]"), (float("inf"), "inf"),
@@ -437,6 +438,84 @@ def test_plain_data_arrives_as_it_was_sent(store: Progress) -> None:
     function = lambda: (np.arange(2.0), {"a": 1 + 2j}, (x for x in "ab"))  # noqa: E731
     arrived = verdict_on("99.whatever", function, store).message
     assert arrived == "(array([0., 1.]), {'a': np.complex128(1+2j)}, ['a', 'b'])"
+
+
+class EndlessList(list[Any]):
+    def __iter__(self):
+        while True:
+            yield 1
+
+
+class EndlessDict(dict[Any, Any]):
+    def items(self):
+        return itertools.count()
+
+
+class EndlessArray:
+    def __array__(self, *_: Any):
+        time.sleep(1e6)
+
+
+class EndlessNumber(float):
+    def __float__(self):
+        time.sleep(1e6)
+        return 1.0
+
+
+def endless_lists() -> list[Any]:
+    deep: list[Any] = [1]
+    for _ in range(40):
+        deep = [deep, deep]
+    return deep
+
+
+def endless() -> list[Any]:
+    ticks = (time.sleep(1e6) for _ in "a")
+    return [
+        itertools.count(), iter(int, 1), ticks, {1: itertools.repeat(2)}, [ticks],
+        range(10**12), endless_lists(), np.broadcast_to(0.0, (10**9, 10**3)), "x" * 2**28,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", endless(), ids=lambda answer: type(answer).__name__)
+def test_endless_answer_is_refused_at_once(answer: Any, store: Progress) -> None:
+    start = time.monotonic()
+    verdict = verdict_on("99.whatever", answer, store)
+    assert time.monotonic() - start < 5
+    assert "cannot be checked: it h" in verdict.message
+
+
+def test_classes_of_ones_own_are_read_as_the_type_that_they_extend(store: Progress) -> None:
+    for sent, arrives in [
+        (EndlessList([1, 2]), "[1, 2]"), (EndlessDict({1: 2}), "{1: 2}"),
+        (EndlessNumber(0.5), "0.5"), (collections.OrderedDict(a=1), "{'a': 1}"),
+    ]:  # fmt: skip
+        assert verdict_on("99.whatever", sent, store).message == arrives
+
+
+def test_array_of_ones_own_class_stays_out_of_this_process(
+    store: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find_grader("99.whatever", PACKAGE), "plain_only", True, raising=False)
+    for code in (EndlessArray(), lambda: 1, [object()]):
+        assert "no plain data" in verdict_on("99.whatever", code, store).message
+
+
+def test_wrong_answers_cost_where_a_grader_names_them(
+    store: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find_grader("99.ratio", PACKAGE), "tries", repr, raising=False)
+    for wrong in (1, 2, 3, 3, 2):
+        message = verdict_on("99.ratio", wrong, store).message
+    assert "Different wrong answers so far: 3. 3 are free" in message
+    assert verdict_on("99.ratio", 8.0, store).score == 1
+    for wrong in (4, 5, 6):
+        verdict_on("99.ratio", wrong, store)
+    late = verdict_on("99.ratio", 8.0, store)
+    assert late.passed
+    assert late.score == pytest.approx(0.4)
+    assert "this one earns 40 %" in late.message
+    assert store.state()["checks"]["99.ratio"]["score"] == 1
 
 
 def test_code_of_the_package_can_run_beside_the_submission(store: Progress) -> None:

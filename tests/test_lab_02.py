@@ -13,6 +13,7 @@ from lab_kit import Lab
 
 from aiinfra.teach.check import tasks
 from aiinfra.teach.graders.lab_02 import BOUNDS, MENDS
+from aiinfra.teach.progress import Progress
 from aiinfra.teach.suspect_pool import KINDS, POOL, Entry
 from aiinfra.teach.suspects import PRECISION, TARGETS, Case, compiled
 
@@ -67,13 +68,25 @@ def test_every_task_has_two_right_and_six_wrong_answers() -> None:
 def test_truth_follows_the_measurement_and_not_the_claim() -> None:
     """The same claim is right with one measurement and wrong with another."""
     case = Case("Ada")
-    number = next(n for n, t in truths(case).items() if t.kind == "streaming" and not t.small)
+    number = next(n for n, t in truths(case).items() if t.kind == "stencil")
     slow = made_up(case, seconds={number: 10 * least(truths(case)[number])})
     answer = RIGHT["bounds"][0](case)
     assert LAB.grade("bounds", case.claim(made_up(case), answer)).passed
     verdict = LAB.grade("bounds", case.claim(slow, answer))
-    assert f"suspect {number}: how far below the roof" in verdict.message
+    assert "7 of 8 are right. First the share" in verdict.message
     assert LAB.grade("bounds", case.claim(slow, answer | {number: "neither"})).passed
+
+
+@pytest.mark.parametrize("factor", [4.0, 10.0, 30.0])
+@pytest.mark.parametrize("name", NAMES)
+def test_times_that_put_all_kernels_below_their_roof_are_refused(name: str, factor: float) -> None:
+    """Else "neither" for all would be right, on evidence that was slowed down by a factor."""
+    case = Case(name)
+    evidence = made_up(case)
+    slow = case.evidence([factor * s for s in evidence["seconds"]], PEAK, BANDWIDTH)
+    verdict = LAB.grade("bounds", case.claim(slow, dict.fromkeys(range(1, 9), "neither")))
+    assert not verdict.passed
+    assert "Measure again" in verdict.message
 
 
 @pytest.mark.parametrize(
@@ -124,12 +137,62 @@ def test_case_gives_neither_truth_nor_names_away() -> None:
 
 def test_near_a_border_both_bounds_count() -> None:
     case = Case("Ada")
-    number, truth = next((n, t) for n, t in truths(case).items() if t.kind == "reduction")
+    number, truth = next((n, t) for n, t in truths(case).items() if t.kind == "stencil")
     roof = max(truth.flop / PEAK, truth.n_bytes / BANDWIDTH)
     evidence = made_up(case, seconds={number: roof / 0.19})
     for bound in ("memory", "neither"):
         answer = RIGHT["bounds"][0](case) | {number: bound}
         assert LAB.grade("bounds", case.claim(evidence, answer)).passed
+
+
+# --- trying and trying again --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "place"])
+def test_verdict_says_neither_which_is_wrong_nor_on_which_side(task: str) -> None:
+    """One wrong answer at a time: the message is the same wherever it stands."""
+    case = Case("grace")
+    right = RIGHT[task][0](case)
+    told: dict[str, set[str]] = {}
+    for number in range(1, 9):
+        others = KINDS if task == "kinds" else BOUNDS if task == "bounds" else MENDS
+        wrong = [1e-9, 1e12] if task in ("count", "elsewhere") else others
+        for value in wrong:
+            message = LAB.grade(task, case.claim(made_up(case), right | {number: value})).message
+            assert not re.search(r"[Ss]uspect|too (high|low)|\b(1e|None:)", message), message
+            told.setdefault(message, set()).add(str(number))
+    assert len(told) <= 7, "as many messages as suspects would name them"
+    assert any(len(numbers) > 2 for numbers in told.values())
+
+
+def blind(task: str, words: tuple[str, ...], case: Case, folder: Path) -> float:
+    """Keep each word that makes more answers right, as somebody does who measures nothing."""
+    answer, best, verdict = dict.fromkeys(range(1, 9), words[0]), -1, None
+    for number in range(1, 9):
+        for word in words:
+            trial = answer | {number: word}
+            verdict = LAB.apart(task, case.claim(made_up(case), trial), folder)
+            right = 8 if verdict.passed else int(verdict.message[0])
+            answer, best = (trial, right) if right > best else (answer, best)
+    assert LAB.apart(task, case.claim(made_up(case), answer), folder).passed
+    return float(Progress(folder / "progress.json").state()["checks"][f"lab_02.{task}"]["score"])
+
+
+@pytest.mark.parametrize(("task", "words"), [("kinds", KINDS), ("bounds", BOUNDS)])
+@pytest.mark.parametrize("name", NAMES[:3])
+def test_blind_retry_does_not_pay(
+    task: str, words: tuple[str, ...], name: str, tmp_path: Path
+) -> None:
+    assert blind(task, words, Case(name), tmp_path) <= 0.5
+
+
+def test_same_wrong_answer_costs_once_and_form_costs_nothing(tmp_path: Path) -> None:
+    case = Case("Ada")
+    right = right_kinds(case)
+    for answer in [{1: "fast"}, {9: "chain"}, [1], *[right | {1: "chain", 2: "chain"}] * 6]:
+        verdict = LAB.apart("kinds", case.claim(made_up(case), answer), tmp_path)
+    assert "Different wrong answers so far: 1. 3 are free" in verdict.message
+    assert LAB.apart("kinds", case.claim(made_up(case), right), tmp_path).score == 1
 
 
 # --- what a notebook hands in -------------------------------------------------------------------

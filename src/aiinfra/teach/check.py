@@ -3,10 +3,15 @@
 ``check("01.amdahl", answer)`` calls ``amdahl`` in ``graders/lesson_01.py``, and
 ``check("lab_01.reduce", kernel)`` calls ``reduce`` in ``graders/lab_01.py``. A grader is a public
 function ``grader(submission, rng) -> Verdict``; its docstring and imports are its own.
+
+A task with few possible answers could be solved by trying them all. Its grader has an attribute
+``tries``: a function that names a submission. ``FREE`` different wrong ones cost nothing, each
+further one takes ``EACH`` off what the task can still earn.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import pkgutil
@@ -14,14 +19,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from aiinfra.teach.entries import State, add_check
+from aiinfra.teach.entries import now as now_utc
 from aiinfra.teach.kernel_check import grade_kernel
+from aiinfra.teach.plain import decode, encode
 from aiinfra.teach.progress import Progress, open_progress
-from aiinfra.teach.sandbox import Limits, grade
+from aiinfra.teach.sandbox import Limits, grade, refuse
 from aiinfra.teach.stub import attempted, placeholder_line
 from aiinfra.teach.verdict import Verdict, not_attempted
 from aiinfra.teach.words import kernel_shell, say
 
 GRADERS = "aiinfra.teach.graders"
+FREE, EACH = 3, 0.2  # wrong answers that cost nothing, and what each further one takes
 Grader = Callable[[Any, Any], Verdict]
 
 
@@ -48,8 +57,46 @@ def check(
     shell = kernel_shell()
     verdict = replace(verdict, task=task, cell=shell.execution_count if shell else None)
     if verdict.attempted and (graders == GRADERS or store is not None):
-        open_progress(store).add_check(task, verdict.passed, verdict.score)
+        verdict = noted(verdict, name_of(grader, submission), open_progress(store))
     say(verdict.markdown(), str(verdict))
+    return verdict
+
+
+def name_of(grader: Any, submission: Any) -> str:
+    """Name a submission where wrong ones are counted; "" where they are not."""
+    if not hasattr(grader, "tries"):
+        return ""
+    try:
+        return str(grader.tries(decode(encode(submission, refuse, at_rest=True), refuse)))
+    except Exception:  # what cannot be read was not judged
+        return ""
+
+
+def noted(verdict: Verdict, name: str, store: Progress) -> Verdict:
+    """Note a verdict in the progress file; where tries are counted, take off what they cost."""
+    task = verdict.task
+    if not name:
+        store.add_check(task, verdict.passed, verdict.score)
+        return verdict
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    wrong = store.state()["checks"].get(task, {}).get("wrong", [])
+    earlier = [other for other in wrong if other != digest]
+    now = [*earlier, *([] if verdict.passed else [digest])]
+    share = max(0.0, 1 - EACH * max(0, len(earlier) - FREE))
+    told = f"Different wrong answers so far: {len(now)}. {FREE} are free"
+    if verdict.passed and share < 1:
+        told = f"{told}; this one earns {100 * share:.0f} %."
+    else:
+        told = f"{told}, each further one takes {100 * EACH:.0f} % of the point."
+    if now and not (verdict.passed and share == 1):
+        verdict = verdict.with_hint(told)
+    verdict = replace(verdict, score=share * verdict.score)
+
+    def change(state: State) -> None:
+        add_check(state, task, verdict.passed, verdict.score, now_utc())
+        state["checks"][task]["wrong"] = now
+
+    store.update(change)
     return verdict
 
 

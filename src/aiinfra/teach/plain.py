@@ -8,55 +8,110 @@ from __future__ import annotations
 
 import base64
 from collections import deque
-from collections.abc import Callable, Iterator, MappingView
+from collections.abc import Callable, Iterable, Iterator, MappingView
 from decimal import Decimal
-from itertools import islice
 from numbers import Integral, Number, Real
 from typing import Any
 
 from aiinfra.results import Quantity
 
-SERIES: Any = (Iterator, range, MappingView, deque)  # these travel as lists, cut at MOST_ITEMS
+SERIES: Any = (Iterator, range, MappingView, deque)  # these travel as lists
+AT_REST: Any = (range, deque, type({}.keys()), type({}.values()), type({}.items()))
+LIBRARIES = ("numpy", "pandas", "torch", "cupy", "decimal", "fractions")
 GROUPS: dict[str, Any] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
-MOST_ITEMS = 1_000_000
-MOST_BYTES, MOST_DIGITS = 2**27, 4000  # the second is below Python's limit for int to text
+MOST_ITEMS, MOST_AT_REST = 1_000_000, 200_000
+MOST_BYTES, MOST_BITS = 2**27, 13_000  # the second is below Python's limit for int to text
 
 
-def encode(value: Any, keep: Callable[[Any], int]) -> Any:
-    """Return JSON for ``value``; ``keep`` takes what is not plain and returns its handle."""
-    if value is None or type(value) is bool:
-        return value
-    for name, kind in GROUPS.items():
-        if isinstance(value, kind):
-            return {name: [encode(part, keep) for part in value]}
-    if isinstance(value, dict):
-        return {"dict": [[encode(key, keep), encode(held, keep)] for key, held in value.items()]}
-    if isinstance(value, Quantity):
-        return {"Quantity": [encode(field, keep) for field in vars(value).values()]}
-    if isinstance(value, SERIES):
-        return {"list": [encode(part, keep) for part in islice(value, MOST_ITEMS)]}
-    if isinstance(value, (str, Number)) or hasattr(type(value), "__array__"):
-        return encode_leaf(value, keep)
-    return {"foreign": [keep(value), type(value).__name__]}
+def encode(value: Any, keep: Callable[[Any], int], at_rest: bool = False) -> Any:
+    """Return JSON for ``value``; ``keep`` takes what is not plain and returns its handle.
+
+    Containers are read with the methods of the builtin types, whatever a subclass makes of them,
+    and up to a limit in all. ``at_rest`` is for a process that must not hang: no code of
+    the value runs, so that iterators raise ``Unfit`` and classes that nobody knows go to ``keep``.
+    Raises ``Unfit`` also for what is too large.
+    """
+    return Encoder(keep, at_rest).encode(value)
 
 
-def encode_leaf(value: Any, keep: Callable[[Any], int]) -> Any:
-    """Return JSON for text, a number or an array; arrays of objects travel as lists."""
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, Integral):
-        if abs(int(value)) >= 10**MOST_DIGITS:
-            raise OverflowError(f"a whole number of more than {MOST_DIGITS:,} digits")
-        return int(value)
-    if isinstance(value, (Real, Decimal)):
-        return float(value)
-    import numpy as np
+class Unfit(ValueError):  # noqa: N818
+    """Data that cannot travel; the message says why, and what to hand in instead."""
 
-    array = np.asarray(value)
-    if array.dtype.kind not in "biufcSU":
-        return encode(array.tolist(), keep)
-    text = base64.b64encode(array.tobytes()).decode()
-    return {"array": [array.dtype.str, list(array.shape), text]}
+
+class Encoder:
+    """Turns one value into JSON, and counts how many items that takes."""
+
+    def __init__(self, keep: Callable[[Any], int], at_rest: bool) -> None:
+        self.keep, self.at_rest = keep, at_rest
+        self.most = self.left = MOST_AT_REST if at_rest else MOST_ITEMS
+
+    def encode(self, value: Any) -> Any:
+        """Return JSON for one value and all that it holds."""
+        self.left -= 1
+        if self.left < 0:
+            raise Unfit(f"it has more than {self.most:,} items: is it endless?")
+        if value is None or type(value) in (bool, float):
+            return value
+        if type(value) in (int, str):  # for speed: asking what else it may be takes longer
+            return self.leaf(value)
+        for name, kind in GROUPS.items():
+            if isinstance(value, kind):
+                return {name: self.series(kind.__iter__(value))}
+        if isinstance(value, dict):
+            pairs = dict.items(value)
+            return {"dict": [[self.encode(key), self.encode(held)] for key, held in pairs]}
+        if isinstance(value, Quantity):
+            return {"Quantity": self.series(vars(value).values())}
+        return self.other(value)
+
+    def other(self, value: Any) -> Any:
+        """Return JSON for what is neither empty nor a container of Python's."""
+        kind = type(value)
+        if isinstance(value, Iterator) and self.at_rest:
+            raise Unfit(f"it holds a {kind.__name__}, and a list is asked for: list(...) makes one")
+        if isinstance(value, SERIES) and (not self.at_rest or kind in AT_REST):
+            return {"list": self.series(value)}
+        single = isinstance(value, (str, Number)) or hasattr(kind, "__array__")
+        if single and (not self.at_rest or is_known(value)):
+            return self.leaf(value)
+        return {"foreign": [self.keep(value), kind.__name__]}
+
+    def series(self, values: Iterable[Any]) -> list[Any]:
+        """Return JSON for each of them."""
+        return [self.encode(part) for part in values]
+
+    def leaf(self, value: Any) -> Any:
+        """Return JSON for text, a number or an array; arrays of objects travel as lists."""
+        if isinstance(value, str):
+            if str.__len__(value) > MOST_BYTES:
+                raise Unfit(f"it holds a text of more than {MOST_BYTES:,} characters")
+            return str.__str__(value)
+        if isinstance(value, Integral):
+            number = int.__pos__(value) if isinstance(value, int) else int(value)
+            if number.bit_length() > MOST_BITS:
+                raise OverflowError(f"a whole number of more than {MOST_BITS:,} bits")
+            return number
+        if isinstance(value, (Real, Decimal)):
+            return float.__float__(value) if isinstance(value, float) else float(value)
+        import numpy as np
+
+        array = np.asarray(value)
+        if array.nbytes > MOST_BYTES:
+            raise Unfit(f"it holds an array of more than {MOST_BYTES:,} bytes")
+        if array.dtype.kind not in "biufcSU":
+            return self.encode(array.tolist())
+        text = base64.b64encode(array.tobytes()).decode()
+        return {"array": [array.dtype.str, list(array.shape), text]}
+
+
+def is_known(value: Any) -> bool:
+    """Tell whether a number, text or array is of a builtin type or of a known library.
+
+    A subclass of a builtin type counts: it is read with the methods of that type.
+    """
+    if isinstance(value, (int, float, complex, str)):
+        return True
+    return type(value).__module__.partition(".")[0] in LIBRARIES
 
 
 def decode(data: Any, foreign: Callable[[int, str], Any]) -> Any:

@@ -35,7 +35,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aiinfra.teach.plain import decode, encode, receive, send
+from aiinfra.teach.plain import Unfit, decode, encode, receive, send
 from aiinfra.teach.verdict import Verdict, failed, not_attempted
 from aiinfra.units import GIB, format_binary
 
@@ -47,6 +47,10 @@ WORKER = "from aiinfra.teach.worker import main; main()"
 CANNOT_COPY = (
     "Your answer cannot be copied for the checker ({}). Pass data as arguments, and keep widgets, "
     "open files and locks out of the function."
+)
+PLAIN_ONLY = (
+    "The answer holds something that is no plain data. Numbers, text, lists, tuples, dictionaries "
+    "and arrays can be checked here."
 )
 
 
@@ -71,14 +75,23 @@ class NotPlain(ValueError):  # noqa: N818
 
 
 def grade(grader: Any, submission: Any, limits: Limits) -> Verdict:
-    """Grade plain data here, and anything that holds code through a process of its own."""
+    """Grade plain data here, and anything that holds code through a process of its own.
+
+    A grader with ``plain_only`` wants data: for it nothing else is copied.
+    """
     if inspect.iscoroutinefunction(submission):
         return failed("Your function is an `async def`; a plain `def` is asked for.")
     try:
         try:
-            return judge(grader, decode(encode(submission, refuse), refuse))
+            return judge(grader, decode(encode(submission, refuse, at_rest=True), refuse))
         except NotPlain:
+            if getattr(grader, "plain_only", False):
+                return failed(PLAIN_ONLY)
             payload = copy_of(submission)
+    except Unfit as problem:
+        return failed(f"Your answer cannot be checked: {problem}.")
+    except RecursionError:
+        return failed("Your answer cannot be checked: it holds itself, or lists in lists for ever.")
     except (Exception, SystemExit) as problem:
         return failed(CANNOT_COPY.format(str(problem)[:200]))
     apart = Apart(limits)

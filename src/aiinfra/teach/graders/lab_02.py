@@ -8,14 +8,15 @@ list only those beyond what the best single word would get right for all.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from aiinfra.model.roofline import operator_time
-from aiinfra.teach.graders.helpers import close_to, failed, how_far, number_of, passed
+from aiinfra.teach.graders.helpers import close_to, failed, number_of, passed
 from aiinfra.teach.suspect_pool import KINDS
 from aiinfra.teach.suspects import PRECISION, Case, seal
 from aiinfra.teach.verdict import Verdict
@@ -23,15 +24,29 @@ from aiinfra.teach.verdict import Verdict
 SHARE, MARGIN = 0.2, 1.3  # of the roof, and how near to a border both answers count
 BOUNDS = ("memory", "compute", "neither")
 MENDS = ("fewer bytes", "faster arithmetic", "more at once", "better addresses", "more per call")
-_CLUES = {
-    "streaming": "does each output depend on inputs of the same place alone?",
-    "stencil": "change one input in the middle: which outputs move, and by what weights?",
-    "reduction": "how many numbers come out, and does their order matter?",
-    "indirect": "is there an argument of whole numbers, and what is it for?",
-    "matrix product": "what do the shapes of the arguments have in common?",
-    "arithmetic": "how does the time, or the FLOP, compare with the bytes?",
-    "chain": "can a step begin before the one before it has ended?",
+NUMBER, TIME = "a number", "seconds or None"  # what else may be asked for each suspect
+_IMPULSE = (
+    "An output may depend on its own place, on a few neighbours or on everything: put an impulse "
+    "in the middle and count the outputs that move."
+)
+_TESTS = {
+    "streaming": _IMPULSE,
+    "stencil": _IMPULSE,
+    "reduction": "Count the numbers that come out, and swap two inputs: does it change them?",
+    "indirect": "Where an argument holds whole numbers, find out what they are for.",
+    "matrix product": "Compare the shapes: along which of them is something summed?",
+    "arithmetic": "Set work against data: FLOP, or time, for each byte.",
+    "chain": "Ask whether a step could begin before the one before it has ended.",
 }
+# Of the roof: kernels of these kinds are those that the roofs were measured with, or near to them.
+_LEAST_SHARE = {
+    "streaming": 0.3, "reduction": 0.3, "stencil": 0.08, "matrix product": 0.08, "arithmetic": 0.08,
+}  # fmt: skip
+_PROMISE = "The roofline promises a time where a roof bounds the kernel here, and None elsewhere."
+_RIDGE = "The other machine has another ridge: take the longer of the two times there."
+_ONCE = "a formula is off by a few times: count the operations of one output, a multiply-add as 2"
+_PASS = "ask of each argument whether it is read, written or both, and whether all of it is"
+_LOOP = "a loop was missed, or counted too often: how often is each element used?"
 
 
 @dataclass(frozen=True)
@@ -99,33 +114,43 @@ class _Shown:
         return found
 
 
+def _asked(form: Sequence[Any] | str) -> Callable[[Any], Any]:
+    """Mark a grader of one answer a suspect: plain data in, and wrong ones are counted."""
+
+    def mark(grader: Any) -> Any:
+        grader.plain_only, grader.tries = True, lambda submission: _tried(form, submission)
+        return grader
+
+    return mark
+
+
+@_asked(KINDS)
 def kinds(submission: Any, rng: Any) -> Verdict:
     """``{number: kind}``, one of seven kinds."""
 
-    def judge(number: int, shown: _Shown, answer: Any) -> str:
-        if not isinstance(answer, str) or answer not in KINDS:
-            return f"{answer!r} is none of {', '.join(KINDS)}."
-        if answer in (shown.truth.kind, *shown.truth.also):
-            return ""
-        return f"no {answer}, or not mainly: {_CLUES[str(answer)]}"
+    def judge(shown: _Shown, answer: Any) -> str:
+        return "" if answer in (shown.truth.kind, *shown.truth.also) else _TESTS[shown.truth.kind]
 
-    return _each(submission, judge, "Eight kernels recognised by what they do.", KINDS)
+    return _each(submission, KINDS, judge, "Eight kernels recognised by what they do.")
 
 
+@_asked(NUMBER)
 def count(submission: Any, rng: Any) -> Verdict:
     """``{number: missing counter}``, FLOP or bytes of one call, within 10 %."""
 
-    def judge(number: int, shown: _Shown, answer: Any) -> str:
-        want = shown.truth.flop if shown.truth.hidden == "flop" else shown.truth.n_bytes
-        given, most = number_of(answer), 1.1 * shown.truth.most_flop
-        if shown.truth.hidden == "flop" and given is not None and want <= given <= most:
-            return ""
-        verdict = close_to(
-            answer, want, rtol=0.1, unit="FLOP" if shown.truth.hidden == "flop" else "B"
+    def judge(shown: _Shown, answer: Any) -> str:
+        truth, given = shown.truth, number_of(answer) or 0.0
+        least, most = (
+            (truth.flop, truth.most_flop) if truth.hidden == "flop" else (truth.n_bytes,) * 2
         )
-        return "" if verdict.passed else f"{shown.truth.hidden}: {verdict.message}"
+        if 0.9 * least <= given <= 1.1 * most:
+            return ""
+        ratio = max(given / least, least / given) if given > 0 else math.inf
+        if truth.hidden == "flop":
+            return f"FLOP: {_LOOP if ratio > 20 else _ONCE}."
+        return f"Bytes: {'8 of them make an element' if 7 < ratio < 9 else _PASS}."
 
-    return _each(submission, judge, "All counters are there: time can be set against work.")
+    return _each(submission, NUMBER, judge, "All counters are there: time can be set against work.")
 
 
 def place(submission: Callable[..., Any], rng: Any) -> Verdict:
@@ -155,58 +180,63 @@ def place(submission: Callable[..., Any], rng: Any) -> Verdict:
     return passed("A dot and its distance to the roof, for any kernel and any machine.")
 
 
+@_asked(BOUNDS)
 def bounds(submission: Any, rng: Any) -> Verdict:
     """``{number: "memory", "compute" or "neither"}`` by the stated rule."""
 
-    def judge(number: int, shown: _Shown, answer: Any) -> str:
-        if not isinstance(answer, str) or answer not in BOUNDS:
-            return f"{answer!r} is none of {', '.join(BOUNDS)}."
+    def judge(shown: _Shown, answer: Any) -> str:
         if answer in shown.bounds():
             return ""
         if answer == "neither":
-            return "it comes too near to its roof for that."
+            return "First the share: what comes near enough to its roof is bound by it."
         if shown.bounds() == {"neither"}:
-            return "how far below the roof does it lie?"
-        return "on which side of the ridge does it lie?"
+            return "First the share: what stays far below its roof is bound by something else."
+        return "Then the intensity: on which side of the ridge?"
 
-    return _each(submission, judge, "Each kernel has its wall.", BOUNDS)
+    return _each(submission, BOUNDS, judge, "Each kernel has its wall.")
 
 
+@_asked(TIME)
 def elsewhere(submission: Any, rng: Any) -> Verdict:
     """``{number: seconds on the target, None where neither roof bounds it}``, within 15 %."""
     case = _case_of(submission)
-    target = None if case is None else case.target
-
-    def judge(number: int, shown: _Shown, answer: Any) -> str:
-        if target is None:
-            return "there is no case."
-        if answer is None:
-            return "" if "neither" in shown.bounds() else "its roof bounds it; it can be predicted."
-        if shown.bounds() == {"neither"}:
-            return "neither roof bounds it, so the roofline promises nothing: None."
-        peak, bandwidth = target.peaks[PRECISION], target.memory_bandwidth
-        work = shown.truth
-        there = operator_time(work.flop, work.n_bytes, peak, bandwidth).seconds / shown.share
-        number_given = number_of(answer)
-        if number_given is None or not math.isfinite(number_given):
-            return f"{answer!r} is no number of seconds."
-        if math.isclose(number_given, there, rel_tol=0.15):
-            return ""
-        return f"the time is {how_far(number_given, there, 's')}."
-
     praise = "Same share of another roof: a prediction to be tested there."
-    return _each(submission, judge, praise, (None,))
+    if case is None:
+        return _each(submission, TIME, lambda *_: "", praise)
+    peak, bandwidth = case.target.peaks[PRECISION], case.target.memory_bandwidth
+
+    def judge(shown: _Shown, answer: Any) -> str:
+        bound, number = shown.bounds(), number_of(answer)
+        if number is None:
+            return "" if "neither" in bound else _PROMISE
+        if bound == {"neither"}:
+            return _PROMISE
+        there = operator_time(shown.truth.flop, shown.truth.n_bytes, peak, bandwidth)
+        if math.isclose(number, there.seconds / shown.share, rel_tol=0.15):
+            return ""
+        usual = {
+            shown.seconds: "A time is still that of this machine.",
+            there.seconds: "The share of the roof was left out: this is the least time there.",
+            min(there.compute, there.memory) / shown.share: _RIDGE,
+        }
+        said = (text for wrong, text in usual.items() if math.isclose(number, wrong, rel_tol=0.05))
+        return next(said, "From FLOP and bytes to the least time there, and from it by the share.")
+
+    return _each(submission, TIME, judge, praise, (None,))
 
 
+@_asked(MENDS)
 def mends(submission: Any, rng: Any) -> Verdict:
     """``{number: remedy}``, one of five."""
 
-    def judge(number: int, shown: _Shown, answer: Any) -> str:
-        if not isinstance(answer, str) or answer not in MENDS:
-            return f"{answer!r} is none of {', '.join(MENDS)}."
-        return "" if answer in shown.mends() else f"{answer!r} does not move what bounds it."
+    def judge(shown: _Shown, answer: Any) -> str:
+        if answer in shown.mends():
+            return ""
+        if shown.bounds() == {"neither"}:
+            return "A remedy does not help with waiting: what is it that the kernel waits for?"
+        return "A remedy leaves the wall where it is: memory and compute have one each."
 
-    return _each(submission, judge, "The mend follows from the wall.", MENDS)
+    return _each(submission, MENDS, judge, "The mend follows from the wall.")
 
 
 def _case_of(submission: Any) -> Case | None:
@@ -218,22 +248,21 @@ def _case_of(submission: Any) -> Case | None:
 
 def _each(
     submission: Any,
-    judge: Callable[[int, _Shown, Any], str],
+    form: Sequence[Any] | str,
+    judge: Callable[[_Shown, Any], str],
     praise: str,
-    constants: tuple[Any, ...] = (),
+    constants: Sequence[Any] = (),
 ) -> Verdict:
-    """Judge the answer to each suspect; name the first that is wrong, and how many are right.
+    """Judge the answer to each suspect; tell how many are right and which idea is violated most.
 
-    What the best of ``constants`` gets right as the answer to all suspects earns nothing.
+    Which one is wrong stays unsaid, so that it has to be measured. What the best of the words
+    gets right as the answer to all suspects earns nothing.
     """
-    case = _case_of(submission)
-    if case is None:
-        return failed("Pass case.claim(evidence, answer).")
-    evidence, answer = submission["evidence"], submission.get("answer")
-    numbers = range(1, len(case.suspects) + 1)
-    told = _broken(evidence, len(numbers))
-    if told:
+    case, told = _case_of(submission), _unreadable(submission, form)
+    if told or case is None:
         return failed(told)
+    evidence, answer = submission["evidence"], submission["answer"]
+    numbers = range(1, len(case.suspects) + 1)
     measured = {
         k: _Shown(_truth_of(case, k), evidence["seconds"][k - 1], evidence["peak"],
                   evidence["bandwidth"])
@@ -241,22 +270,58 @@ def _each(
     }  # fmt: skip
     if told := _impossible(measured):
         return failed(told)
-    if not isinstance(answer, dict):
-        return failed("A dictionary is asked for, with the number of each suspect as key.")
-    if strange := [key for key in answer if key not in numbers]:
-        return failed(f"There is no suspect {strange[0]!r}; they are numbered 1 to {len(numbers)}.")
-    wrong = []
-    for number in numbers:
-        given = number in answer
-        said = judge(number, measured[number], answer[number]) if given else "no answer."
-        if said:
-            wrong.append(f"suspect {number}: {said}")
-    if not wrong:
+    said = [judge(measured[k], answer[k]) for k in numbers if k in answer]
+    right, wrong = said.count(""), [text for text in said if text]
+    if right == len(numbers):
         return passed(praise)
-    right = len(numbers) - len(wrong)
-    free = max((sum(not judge(k, measured[k], c) for k in numbers) for c in constants), default=0)
+    words = constants or (() if isinstance(form, str) else form)
+    free = max((sum(not judge(measured[k], word) for k in numbers) for word in words), default=0)
     earned = max(0, right - free) / max(1, len(numbers) - free)
-    return failed(f"{right} of {len(numbers)} are right. First wrong, {wrong[0]}", earned)
+    parts = [f"{right} of {len(numbers)} are right."]
+    parts += [f"No answer yet for {len(numbers) - len(said)}."] if len(said) < len(numbers) else []
+    parts += [max(sorted(set(wrong)), key=wrong.count)] if wrong else []
+    return failed(" ".join(parts), earned)
+
+
+def _unreadable(submission: Any, form: Sequence[Any] | str) -> str:
+    """Say what is wrong with the form of a submission, if anything; its truth is not looked at."""
+    case = _case_of(submission)
+    if case is None:
+        return "Pass case.claim(evidence, answer)."
+    numbers, answer = range(1, len(case.suspects) + 1), submission.get("answer")
+    if told := _broken(submission["evidence"], len(numbers)):
+        return told
+    if not isinstance(answer, dict):
+        return "A dictionary is asked for, with the number of each suspect as key."
+    if strange := [key for key in answer if type(key) is not int or key not in numbers]:
+        return f"There is no suspect {strange[0]!r}; they are numbered 1 to {len(numbers)}."
+    for number, given in answer.items():
+        if told := _no_form(given, form):
+            return f"Suspect {number}: {told}"
+    return ""
+
+
+def _no_form(given: Any, form: Sequence[Any] | str) -> str:
+    """Say that one answer is not of the kind that is asked for."""
+    shown = reprlib.repr(given)
+    if not isinstance(form, str):
+        known = isinstance(given, str) and given in form
+        return "" if known else f"{shown} is none of {', '.join(form)}."
+    if given is None and form == TIME:
+        return ""
+    number = number_of(given)
+    if number is None:
+        return f"{shown} is not {form}."
+    return "" if math.isfinite(number) else f"{shown} is not a finite number."
+
+
+def _tried(form: Sequence[Any] | str, submission: Any) -> str:
+    """Name an answer, so that it is counted once; "" where it was not judged."""
+    if _unreadable(submission, form):
+        return ""
+    named = {k: v if isinstance(v, str) else number_of(v) for k, v in submission["answer"].items()}
+    rounded = {k: f"{v:.1g}" if isinstance(v, float) else v for k, v in sorted(named.items())}
+    return f"{submission['evidence']['learner']} {rounded}"
 
 
 def _broken(evidence: dict[str, Any], count: int) -> str:
@@ -282,9 +347,8 @@ def _impossible(measured: dict[int, _Shown]) -> str:
     if not 0.3 <= core.peak / core.bandwidth <= 100:
         return f"No core has a ridge at {core.peak / core.bandwidth:.3g} FLOP/B. {again}"
     for number, shown in measured.items():
-        low, high = (0.0, 0.5) if shown.truth.kind == "chain" else (0.0, 2.0)
-        if shown.truth.kind in ("streaming", "reduction", "arithmetic") and not shown.truth.small:
-            low = 0.03
+        low = 0.0 if shown.truth.small else _LEAST_SHARE.get(shown.truth.kind, 0.0)
+        high = 0.5 if shown.truth.kind == "chain" else 2.0
         if not low <= shown.share <= high:
             side = "short" if shown.share > high else "long"
             return f"The time of suspect {number} is too {side} for these roofs. {again}"
