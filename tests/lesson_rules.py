@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import statistics
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from symtable import SymbolTable, symtable
 from typing import Any
 
 from lessonkit.checks import without_code
@@ -16,6 +18,7 @@ PARTS = ("Predict", "Measure", "Explain", "Change one thing")
 CLOSING = ("Where this model breaks", "You learned", "Exercises", "Quiz", "Further reading")
 OPENERS = ("The", "A", "An", "How", "What", "Why", "When", "Introduction", "Understanding")
 FIGURES = ("gap", "sweep", "roofline", "timeline", "breakdown", "ladder", "explorer")
+AT_ONCE = ("listcomp", "setcomp", "dictcomp", "genexpr")  # scopes that are no functions
 MOST_WORDS, MOST_LINES, MOST_KERNEL_LINES, MOST_COLUMNS = 120, 12, 45, 100
 
 Notebook = Any
@@ -157,6 +160,60 @@ def figures_are_shown(notebook: Notebook) -> list[str]:
             if isinstance(call, ast.Call) and ast.unparse(call.func) in FIGURES:
                 told.append(f"{cell.id}: {ast.unparse(call.func)}(...) is not shown; put it last")
     return told
+
+
+def names_are_bound_once(notebook: Notebook) -> list[str]:
+    """A name that a function reads from the lesson is bound by one cell.
+
+    A function looks the name up when it runs: a loop in a later cell that takes the same name, or
+    an earlier cell that is run again, changes what an explorer draws. Cells may import the same.
+    """
+    bound: dict[str, list[str]] = defaultdict(list)
+    assigned: set[str] = set()
+    read: set[str] = set()
+    for cell in code_cells(notebook):
+        if cell.source.startswith("%%"):
+            continue  # a file of its own
+        scope = symtable(cell.source, cell.id, "exec")
+        imported = {s.get_name() for s in scope.get_symbols() if s.is_imported()}
+        assigned |= (own := names_assigned(scope))
+        for name in own | imported:
+            bound[name].append(cell.id)
+        read |= names_read(scope)
+    return [
+        f"{name} is read by a function and bound by {', '.join(cells)}; bind it in one cell"
+        for name, cells in bound.items()
+        if name in read & assigned and len(cells) > 1
+    ]
+
+
+def names_assigned(scope: SymbolTable) -> set[str]:
+    """Names that a cell assigns or defines at its top level, also by ``:=`` or ``global``."""
+    names = {s.get_name() for s in scope.get_symbols() if s.is_assigned()}
+    for inner in inner_scopes(scope):
+        names |= {s.get_name() for s in inner.get_symbols() if s.is_global() and s.is_assigned()}
+    return names
+
+
+def names_read(scope: SymbolTable, late: bool = False) -> set[str]:
+    """Names of the top level that functions and lambdas within a scope read when they run.
+
+    A comprehension at the top level runs at once; within a function it is ``late`` as well.
+    """
+    names = set()
+    for inner in scope.get_children():
+        runs_late = late or (inner.get_type() == "function" and inner.get_name() not in AT_ONCE)
+        if runs_late:
+            names |= {s.get_name() for s in inner.get_symbols() if s.is_global()}
+        names |= names_read(inner, runs_late)
+    return names
+
+
+def inner_scopes(scope: SymbolTable) -> Iterator[SymbolTable]:
+    """Every scope inside one."""
+    for inner in scope.get_children():
+        yield inner
+        yield from inner_scopes(inner)
 
 
 # --- rules for lessons --------------------------------------------------------------------------
@@ -315,6 +372,7 @@ COMMON_RULES: tuple[Rule, ...] = (
     code_is_narrow,
     code_is_short,
     figures_are_shown,
+    names_are_bound_once,
 )
 LESSON_RULES: tuple[Rule, ...] = (
     *COMMON_RULES,

@@ -12,7 +12,7 @@ from typing import Any
 import build
 import pytest
 from conftest import ROOT
-from lesson_rules import LESSON_RULES, rounds_are_whole, tasks_are_whole
+from lesson_rules import LESSON_RULES, names_are_bound_once, rounds_are_whole, tasks_are_whole
 from lesson_runner import Executed, execute, over_budget, run_script
 from lessonkit.source import Budget, Source, parse_source
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -99,6 +99,7 @@ BREAKS = [
     ("code_is_narrow", "value_1 = 3", f"value_1 = {'1 + ' * 30}3"),
     ("code_is_short", "value_1 = 3", "value_1 = 3\n" * 13),
     ("figures_are_shown", "value_1 = 3", "gap(1)\nvalue_1 = 3"),
+    ("names_are_bound_once", "value_1 = 3", "value_1, value_2 = 3, 4\ndraw = lambda: value_2"),
     ("length_fits", "\n# %% [markdown]\n# ## Further", PAD + "\n# %% [markdown]\n# ## Further"),
     ("median_is_small", "value_1 = 3", ""),
     ("title_is_a_deed", "# # Count the bytes", "# # The bytes"),
@@ -138,6 +139,33 @@ def test_bad_lesson_breaks_its_rule(rule: str, old: str, new: str) -> None:
     if rule == "median_is_small":
         text = re.sub(r"# %%\n(?=\w)", "# %%\n" + "value = 1\n" * 11, GOOD)
     assert rule in broken_rules(text)
+
+
+FUNCTION = "def draw(axes, scale): return [share * part for part in parts if part]"
+REBINDS = ["share = 2", "share += 1", "for share in parts: pass", "with f() as share: pass",
+           "(a, [share]) = f()", "print(share := 2)", "[share := part for part in parts]",
+           "def share(): pass", "class share: pass", "if f():\n    share = 2",
+           "def again():\n    global share\n    share = 2"]  # fmt: skip
+KEEPS = ["share", "draw(share=2)", "f = lambda share: share", "[share for share in parts]",
+         "def other():\n    share = 2", "x.share = 2", "import os", "%%writefile f.py\nshare = 2",
+         "scale = part = axes = 2"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "function",
+    [FUNCTION, "draw = lambda: share", "@experiment\ndef run():\n    return [lambda: share]",
+     "class Draw:\n    def now(self): return share"],
+)  # fmt: skip
+def test_a_name_that_a_function_reads_is_bound_by_one_cell(function: str) -> None:
+    def told(*cells: str) -> list[str]:
+        return names_are_bound_once(new_notebook(cells=[*map(new_code_cell, cells)]))
+
+    first = "import os\nshare = 1\nshare = 3"  # one cell may bind it twice
+    assert [told(first, function, cell) for cell in KEEPS] == [[]] * len(KEEPS)
+    found = [told(first, function, cell) for cell in REBINDS]
+    assert all(len(lines) == 1 and lines[0].startswith("share is") for lines in found), found
+    assert told("from parts import share", function, "share = 2")
+    assert not told(first, "[share for part in parts]", "share = 2")
 
 
 LAB = """
