@@ -6,16 +6,20 @@ import os
 import subprocess
 import sys
 import tempfile
+import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from numba import cuda
 
 from aiinfra.facts import recordings as store
 from aiinfra.facts.recordings import Recording, RecordingError
-from aiinfra.measure import MissingRecording, experiment, needs
+from aiinfra.measure import MissingRecording, experiment, needs, probe, timing
 from aiinfra.measure.experiment import NotLiveHereError, choose
+from aiinfra.measure.readings import Gpu
 from aiinfra.measure.record import LessonError, find_lessons, list_recordings, record
 from aiinfra.measure.run import Run
 from aiinfra.measure.source_hash import (
@@ -104,6 +108,31 @@ def no_gpu(monkeypatch):
     needs.why_not_live.cache_clear()
 
 
+@pytest.fixture
+def gpu_machine(monkeypatch):
+    """A machine with a GPU of the given driver, and the libraries that work there."""
+
+    def forget():
+        needs.why_not_live.cache_clear()
+        timing.gpu_clock.cache_clear()
+
+    def make(driver: str, *working: str):
+        forget()
+        gpu = Gpu("NVIDIA T4", 16 * 10**9, driver, "7.5")
+        machine = dataclasses.replace(probe(), gpus=(gpu,))
+        monkeypatch.setattr(needs, "probe", lambda: machine)
+        cupy = types.ModuleType("cupy")
+        cupy.__spec__ = ModuleSpec("cupy", None)
+        runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, deviceSynchronize=None)
+        cupy.cuda = types.SimpleNamespace(runtime=runtime, Event=None, get_elapsed_time=None)
+        monkeypatch.setitem(sys.modules, "cupy", cupy if "cupy" in working else None)
+        monkeypatch.setattr("numba.cuda.is_available", lambda: "numba.cuda" in working)
+        return cupy
+
+    yield make
+    forget()
+
+
 def recording(**changes) -> Recording:
     base = Recording(
         experiment="copy", lesson="03_memory", code_hash="abc", arguments={"sizes": [1, 2]},
@@ -126,6 +155,111 @@ def recorded_here(copy, folder, **changes) -> None:
     found = hash_function(copy.function)
     assert found
     store.save(recording(code_hash=found.digest, **changes), folder)
+
+
+# --- what an experiment needs of a GPU ----------------------------------------------------------
+
+
+@cuda.jit
+def double(x):
+    x[0] *= 2
+
+
+def with_cupy(n=1):
+    import cupy as cp
+
+    return Table({"n": [n], "module": [cp.__name__]})
+
+
+def with_cupyx(n=1):
+    from cupy.cuda import Event
+
+    return Event
+
+
+def with_a_helper(n=1):
+    return [lambda: with_cupy(n)]
+
+
+def with_numba(n=1):
+    return cuda.to_device(np.zeros(n))
+
+
+def with_a_kernel(n=1):
+    double[1, 1](np.zeros(n))
+
+
+def with_numba_inside(n=1):
+    from numba import cuda as here
+
+    return here
+
+
+def with_neither(cuda=1):
+    """Its argument is no module, and this word is not code: import cupy."""
+    return TABLE.cupy + cuda
+
+
+@pytest.mark.parametrize(
+    ("function", "uses"),
+    [
+        (with_cupy, ("cupy",)),
+        (with_cupyx, ("cupy",)),
+        (with_a_helper, ("cupy",)),
+        (with_numba, ("numba.cuda",)),
+        (with_a_kernel, ("numba.cuda",)),
+        (with_numba_inside, ("numba.cuda",)),
+        (with_neither, ()),
+    ],
+)
+def test_an_experiment_uses_the_gpu_libraries_that_its_code_names(function, uses):
+    assert needs.gpu_libraries(function) == uses
+
+
+@pytest.mark.parametrize(
+    ("driver", "package"), [("550.54", "cupy-cuda12x"), ("580.65", "cupy-cuda13x")]
+)
+def test_a_gpu_without_cupy_names_the_package_and_stands_in(gpu_machine, driver, package):
+    gpu_machine(driver, "numba.cuda")
+    on_numba, on_cupy = experiment(needs="gpu")(with_numba), experiment(needs="gpu")(with_cupy)
+    assert on_numba.available()
+    reason = on_cupy.why_not_live() or ""
+    for words in ("NVIDIA T4 is here", "CuPy, which is not installed", package, "AIINFRA_REPLAY"):
+        assert words in reason
+    assert needs.install_command(package[5:-1]) in reason
+    with pytest.raises(MissingRecording, match=package):
+        on_cupy()
+    with pytest.raises(NotLiveHereError, match=package):
+        on_cupy.live()
+    run = experiment(needs="gpu", model=lambda n=1: (TABLE, "roofline"))(with_cupy)()
+    assert run.kind == "model"
+    assert run.notes == [f"not measured here: {reason}"]
+
+
+def test_a_replay_on_a_gpu_says_why_it_is_one_unless_asked_for(gpu_machine, recorded, monkeypatch):
+    gpu_machine("580.65", "numba.cuda")
+    on_cupy = experiment(needs="gpu")(with_cupy)
+    recorded_here(on_cupy, recorded, experiment="with_cupy", arguments={"n": 1})
+    (note,) = on_cupy().notes
+    assert note.startswith("not measured here: NVIDIA T4")
+    monkeypatch.setenv("AIINFRA_REPLAY", "1")
+    assert on_cupy().notes == []
+
+
+def test_a_gpu_with_cupy_alone_runs_what_uses_cupy(gpu_machine):
+    gpu_machine("580.65", "cupy")
+    run = experiment(needs="gpu")(with_cupy)()
+    assert (run.kind, run["module"], run.notes) == ("measured", ["cupy"], [])
+    reason = experiment(needs="gpu")(with_numba).why_not_live() or ""
+    assert "numba.cuda, which does not work" in reason
+    assert "numba-cuda[cu13]" in reason
+
+
+def test_a_cupy_that_does_not_work_says_what_it_said(gpu_machine):
+    cupy = gpu_machine("550.54", "numba.cuda", "cupy")
+    cupy.cuda.runtime.getDeviceCount = lambda: 1 // 0
+    reason = experiment(needs="gpu")(with_cupy).why_not_live() or ""
+    assert "CuPy, which does not work (ZeroDivisionError" in reason
 
 
 # --- one hash, however the code is run ---------------------------------------------------------

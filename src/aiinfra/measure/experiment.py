@@ -10,6 +10,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, ParamSpec
 
@@ -79,16 +80,21 @@ class Experiment(Generic[P]):
                 reason = f"it failed: {error}"
         asked = self._arguments(args, kwargs)
         recordings = find(self.name)
+        notes = [f"not measured here: {reason}"] if need.expected_live(self.needs) else []
         if recordings:
-            return self._replayed(recordings, asked)
+            run = self._replayed(recordings, asked)
+            return replace(run, notes=[*run.notes, *notes])
         if self.model is None:
             raise MissingRecording(self._what_is_missing(reason))
         table, words = self.model(*args, **kwargs)
-        return Run(self.name, plain_table(table), f"model: {words}", "model")
+        return Run(self.name, plain_table(table), f"model: {words}", "model", notes)
 
     def why_not_live(self) -> str | None:
         """Return why a call would not run live here, or ``None`` when it would."""
-        return need.why_replayed(self.needs)
+        return need.why_replayed(self.needs, self._uses())
+
+    def _uses(self) -> tuple[str, ...]:
+        return need.gpu_libraries(self.function) if self.needs == "gpu" else ()
 
     def available(self) -> bool:
         """Say whether a call runs live here."""
@@ -99,7 +105,7 @@ class Experiment(Generic[P]):
 
         Raises ``NotLiveHereError`` where the machine cannot.
         """
-        reason = need.why_not_live(self.needs)
+        reason = need.why_not_live(self.needs, self._uses())
         if reason is not None:
             raise NotLiveHereError(
                 f"{self.name} cannot run here: {reason}; {need.HOW_TO_RUN_LIVE[self.needs]}"

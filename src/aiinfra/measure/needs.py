@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import importlib.util
 import os
 import platform
 import re
 import shutil
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, metadata, requires
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
 
 from aiinfra.measure.machine import Machine, probe
 from aiinfra.measure.readings import run_command
@@ -17,6 +21,10 @@ from aiinfra.units import GIGA
 NEEDS = ("cpu", "gpu", "ranks", "links", "disk", "torch")
 DISK_BYTES = 1 * GIGA
 FIRST_CUDA13_DRIVER = 580
+GPU_LIBRARIES = {  # by how they are imported: name, and what installs them by CUDA's version
+    "cupy": ("CuPy", "cupy-cuda{}x"),
+    "numba.cuda": ("numba.cuda", "numba-cuda[cu{}]"),
+}
 REQUIREMENT = re.compile(r"""([\w.-]+)(?:.*;.*\bextra *== *["']([\w-]+))?""")
 HOW_TO_RUN_LIVE = {
     "cpu": "unset AIINFRA_REPLAY and run it again",
@@ -28,23 +36,35 @@ HOW_TO_RUN_LIVE = {
 }
 
 
-def why_replayed(needs: str) -> str | None:
+def why_replayed(needs: str, uses: tuple[str, ...] = ()) -> str | None:
     """Return why experiments with these needs do not run live now, or ``None`` when they do.
 
     Either ``AIINFRA_REPLAY`` asks for replays, or the machine lacks something.
     """
-    if os.environ.get("AIINFRA_REPLAY", "0") not in ("", "0"):
-        return "AIINFRA_REPLAY asks for replays"
-    return why_not_live(needs)
+    return "AIINFRA_REPLAY asks for replays" if replay_asked() else why_not_live(needs, uses)
+
+
+def replay_asked() -> bool:
+    """Say whether ``AIINFRA_REPLAY`` asks for replays."""
+    return os.environ.get("AIINFRA_REPLAY", "0") not in ("", "0")
 
 
 @functools.lru_cache
-def why_not_live(needs: str) -> str | None:
-    """Return why experiments with these needs cannot run here, or ``None`` when they can."""
+def why_not_live(needs: str, uses: tuple[str, ...] = ()) -> str | None:
+    """Return why experiments with these needs cannot run here, or ``None`` when they can.
+
+    ``uses`` are the ``GPU_LIBRARIES`` that must work; without any, one of them is enough.
+    """
     checks = {"cpu": cpu, "gpu": gpu, "ranks": ranks, "links": links, "disk": disk, "torch": torch}
     if needs not in checks:
         raise ValueError(f"needs={needs!r} is unknown; choose one of {', '.join(NEEDS)}")
-    return checks[needs](probe())
+    missing = (why_library_fails(library, probe()) for library in uses)
+    return checks[needs](probe()) or next(filter(None, missing), None)
+
+
+def expected_live(needs: str) -> bool:
+    """Say whether a learner expects these experiments to run: on a GPU, and no replay asked."""
+    return needs == "gpu" and bool(probe().gpus) and not replay_asked()
 
 
 def cpu(machine: Machine) -> str | None:
@@ -64,6 +84,64 @@ def gpu(machine: Machine) -> str | None:
             f"{install_command(cuda_extra(machine))}"
         )
     return None
+
+
+def why_library_fails(library: str, machine: Machine) -> str | None:
+    """Return why one of the ``GPU_LIBRARIES`` does not work and what installs it, or ``None``."""
+    from aiinfra.measure.timing import CupyEvents, NumbaEvents
+
+    (name, package), why = GPU_LIBRARIES[library], "is not installed"
+    if importlib.util.find_spec(library.partition(".")[0]) is not None:
+        try:
+            {"cupy": CupyEvents, "numba.cuda": NumbaEvents}[library]()
+            return None
+        except Exception as error:  # a missing driver raises many kinds; any means "not here"
+            why = f"does not work ({type(error).__name__}: {error})"
+    extra, gpu = cuda_extra(machine), machine.gpus[0]
+    version = extra.removeprefix("cuda")
+    return (
+        f"{gpu.name} is here, but this experiment uses {name}, which {why}; "
+        f"{install_command(extra)} installs {package.format(version)} for CUDA {version} "
+        f"(driver {gpu.driver}); or set AIINFRA_REPLAY=1"
+    )
+
+
+def gpu_libraries(function: Callable[..., object]) -> tuple[str, ...]:
+    """Return which of ``GPU_LIBRARIES`` a function uses, itself or through those it calls by name.
+
+    It uses what it imports, and the modules and kernels among the globals that it reads.
+    """
+    found: set[str] = set()
+    seen: set[CodeType] = set()
+    waiting: list[Any] = [function]
+    while waiting:
+        item = waiting.pop()
+        code, scope = getattr(item, "__code__", None), getattr(item, "__globals__", {})
+        if code is None or code in seen:
+            continue
+        seen.add(code)
+        for name, value in names_used(code, scope):
+            found |= {library for library in GPU_LIBRARIES if f"{name}.".startswith(f"{library}.")}
+            waiting += [value] if isinstance(value, FunctionType) else []
+    return tuple(sorted(found))
+
+
+def names_used(code: CodeType, scope: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the modules that code and the functions within it name, and what globals stand for."""
+    names: list[tuple[str, Any]] = []
+    imported = ""
+    for step in dis.get_instructions(code):
+        if step.opname == "IMPORT_NAME":
+            imported = step.argval
+            names.append((imported, None))
+        elif step.opname == "IMPORT_FROM":
+            names.append((f"{imported}.{step.argval}", None))
+        elif step.opname == "LOAD_GLOBAL" and step.argval in scope:
+            value = scope[step.argval]
+            module = value.__name__ if isinstance(value, ModuleType) else type(value).__module__
+            names.append((module, value))
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return names + [name for part in inner for name in names_used(part, scope)]
 
 
 def ranks(machine: Machine) -> str | None:
