@@ -724,12 +724,11 @@ def matmul_on_gpu(sizes, most_seconds):
     """Multiply on every rung and with cuBLAS; above 4,096 only where a call is short enough."""
     import cupy as cp
 
-    able = cublas.precisions()
+    able, rows, speed = cublas.precisions(), [], {}
     ways = {rung: (launcher(rung), tile.word) for rung, (_, _, tile) in GPU_RUNGS.items()
             if PRECISION[tile.word] in able}
     ways |= {f"cuBLAS {name}": (partial(cublas.product, precision=PRECISION[word]), word)
              for name, word in (("float32", 4), ("bf16", 2)) if PRECISION[word] in able}
-    rows, speed = [], {}
     for size in sizes:
         a, b, c = map(cp.asarray, matrices(size))
         want = cp.matmul(a, b)
