@@ -1,13 +1,15 @@
 """The probe reads the slice of the machine that this process may use, and never crashes."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from aiinfra.measure import needs, readings
-from aiinfra.measure.machine import Machine, probe, read_machine
+from aiinfra.measure.machine import Machine, cores_at_work, probe, read_machine
 
 GIB = 2**30
 MEMINFO = "MemTotal:       67108864 kB\nMemFree: 100 kB\nMemAvailable:   50331648 kB\n"
@@ -268,6 +270,33 @@ def smi(answer: str):
 )
 def test_the_host_is_told_by_its_environment(tmp_path, environ, host):
     assert read(linux(tmp_path), environ=environ).host == host
+
+
+def spin(seconds: float) -> None:
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        pass
+
+
+def test_one_thread_has_one_core_and_a_sleeper_none():
+    assert 0.5 < cores_at_work(spin, 0.002) < 1.1
+    assert cores_at_work(time.sleep, 0.01) < 0.3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a choice of cores")
+def test_a_process_on_a_core_with_a_rival_has_half_of_it():
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        rival = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            time.sleep(0.3)
+            assert cores_at_work(spin, 0.002, seconds=0.3) < 0.85
+        finally:
+            rival.kill()
+            rival.wait()
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def test_a_missing_or_failing_command_is_none():

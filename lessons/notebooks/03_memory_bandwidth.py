@@ -15,19 +15,19 @@
 # *You'll need:* lessons 00 and 01, 75 minutes, any computer.
 
 # %%
-from dataclasses import replace
-
 import numba
 import numpy as np
 from numba import cuda, prange
 
 from aiinfra.facts.catalogue import accelerator
 from aiinfra.measure import cublas, experiment, probe, time_call
+from aiinfra.measure.machine import cores_at_work
 from aiinfra.model import roofline as model
 from aiinfra.results import Quantity, Table
 from aiinfra.show import (
     Ceiling, Choice, Point, Series, Slider, Span, explorer, gap, roofline, sweep, timeline
 )
+from aiinfra.show.ridges import ridges
 from aiinfra.teach import check, compare, learned, ledger, predict, quiz
 from aiinfra.units import format_quantity
 
@@ -385,17 +385,31 @@ def ceilings(size):
 
 
 tops = ceilings(LARGEST)
-bandwidth, peak = (Quantity(max(tops.table.where(of=unit)["rate"]), unit, tops.source)
-                   for unit in ("B/s", "FLOP/s"))
-ledger.keep("peak_rate", peak)
-ridge = model.ridge(peak.value, bandwidth.value)
-for limit, rate, unit in zip(tops["limit"], tops["rate"], tops["of"], strict=True):
-    print(f"{limit}: {format_quantity(rate, unit)}")
-print(f"roof: {bandwidth}, {peak}", f"ridge: {ridge:.1f} FLOP/B", sep="\n")
+limits = dict(zip(tops["limit"], tops["rate"], strict=True))
+for limit, unit in zip(limits, tops["of"], strict=True):
+    print(f"{limit}: {format_quantity(limits[limit], unit)}")
 
 # %%
-if cores > 1 and peak.value < 1.5 * tops["rate"][3]:
-    print("All cores do little more than one: they are shared, and this peak is not theirs.")
+def sharing():
+    """Say that these cores are shared, in words for the source of the peak; nothing if not."""
+    if tops.kind != "measured":
+        return ""
+    had = cores_at_work(dot, *(aligned(2**22, f32) for _ in range(2)))
+    print(f"A loop on all cores gets {had:.2g} of {cores}: processor time over time on the clock.")
+    if machine.threads_share:
+        print(f"These are {machine.cores_words}: two of one core share its arithmetic.")
+    if had < 0.85 * cores:
+        return f", with {had:.2g} of {cores} cores to itself"
+    gain = limits["multiply-adds, all cores"] / limits["multiply-adds, one core"]
+    alike = gain < min(cores, 1.5) and not machine.threads_share
+    return ", where all cores do little more than one" if alike else ""
+
+
+bandwidth = Quantity(max(tops.table.where(of="B/s")["rate"]), "B/s", tops.source)
+peak = Quantity(max(tops.table.where(of="FLOP/s")["rate"]), "FLOP/s", tops.source + sharing())
+ledger.keep("peak_rate", peak)
+ridge = model.ridge(peak.value, bandwidth.value)
+print(f"roof: {bandwidth}", f"      {peak}", f"ridge: {ridge:.1f} FLOP/B", sep="\n")
 guess_axpy = predict(
     "All cores: what share of this CPU's peak does axpy, y = a*x + y, reach on long vectors?",
     unit="%", key="03.axpy_share",
@@ -407,10 +421,10 @@ guess_axpy = predict(
 # *Attention* compares *queries* with *keys* and mixes *values* accordingly, in several
 # independent *heads*.
 #
-# The roof uses bytes as counted, in its slope and for the kernels. The triad into a new array (your
-# ledger keeps it) moves 32 bytes for 24 counted, reading and updating in place only what they
-# count. The roof takes the fastest of the three: it suits kernels that resemble it, and lies up to
-# 1.5 times too high for those that write afresh.
+# The roof uses bytes as counted. The triad into a new array (your ledger keeps it) moves 32 for 24
+# counted, the other two loops what they count. The fastest makes the roof: for kernels that write
+# afresh it lies up to 1.5 times too high. And axpy *is* the triad over `b`, in float32: beside a
+# slope of its own making it would test nothing, so its model takes the faster of the other two.
 
 
 # %%
@@ -515,15 +529,17 @@ def kernels():
 
 
 placed = kernels()
+apart = max(limits[name] for name in ("triad", "reading alone"))  # other loops than axpy
 axpy_gap = compare(
     guess_axpy,
     measured=Quantity(100 * placed["rate"][0] / peak.value, "%", placed.source),
-    model=Quantity(100 * model.axpy(1).intensity / ridge, "%", "model: intensity over the ridge"),
+    model=Quantity(100 * model.axpy(1).intensity * apart / peak.value, "%",
+                   "model: intensity times bandwidth, of the triad or reading alone"),
 )
 gap(axpy_gap, title=f"Memory leaves axpy {axpy_gap.measured.value:.1f} % of the arithmetic")
 
 # %%
-here = Ceiling("this machine", bandwidth.value, peak.value, "cpu", tops.source)
+here = Ceiling("this machine", bandwidth.value, peak.value, "cpu", peak.source)
 points = [Point(*row, "cpu", placed.source)
           for row in zip(placed["kernel"], placed["intensity"], placed["rate"], strict=True)]
 left = sum(point.intensity < ridge for point in points)
@@ -616,8 +632,8 @@ sweep(
 )
 
 # %%
-NAMES = {"A100": "a100-sxm-80gb", "TPU v6e": "tpu-v6e", "H100": "h100-sxm", "H200": "h200-sxm",
-         "MI300X": "mi300x", "B200": "b200-sxm"}
+NAMES = {"A100": "a100-sxm-80gb", "H200": "h200-sxm", "MI300X": "mi300x", "B200": "b200-sxm",
+         "H100": "h100-sxm", "TPU v6e": "tpu-v6e"}
 devices = {name: accelerator(slug) for name, slug in NAMES.items()}
 
 
@@ -637,18 +653,17 @@ def rate_words(rate):
 
 print(Table.from_rows([peaks_of(*item) for item in devices.items()], {}))
 print(*dict.fromkeys(d.peak("bf16").source for d in devices.values()), sep="\n")
-
-ridges = [model.ridge(d.peaks["bf16"], d.memory_bandwidth) for d in devices.values()]
 sheets, rows = "source: catalogue, as listed above; dense peaks", devices.items()
-roofs = [Ceiling(f"{n}, {p}", d.memory_bandwidth, d.peaks[p], "gpu", sheets, "", "")
-         for n, d in rows for p in ("fp32", "bf16")
-         if (n, p) in [("A100", "bf16"), ("H100", "bf16"), ("H100", "fp32"), ("TPU v6e", "bf16")]]
-h100 = model.ridge(devices["H100"].peaks["fp32"], devices["H100"].memory_bandwidth)
-roofs += [replace(here, label="this machine, fp32", bandwidth_label="", compute_label="")]
-corners = [Point(roof.label, roof.ridge, roof.compute, roof.kind, under=roof.label)
-           for roof in roofs]
-roofline(roofs, corners, title=f"FLOP a byte: {min(ridges):.0f} to {max(ridges):.0f} in bf16, in "
-                               f"fp32 {h100:.0f} on an H100, {ridge:.1f} here")
+roofs = [Ceiling("this machine", bandwidth.value, peak.value, "cpu", peak.source, "", "fp32")]
+roofs += [Ceiling(name, d.memory_bandwidth, d.peaks[p], "gpu", sheets, "", p)
+          for name, d in rows for p in ("fp32", "bf16", "fp8", "fp4") if p in d.peaks]
+needed = [roof.ridge for roof in roofs if roof.compute_label == "bf16"]
+weights = {m: model.matmul(m, 4096, 4096, word=2).intensity for m in (64, 4096)}
+lines = {"axpy\nfp32": model.axpy(1).intensity,
+         "layer norm\nfp32": model.layer_norm(4096, 4096).intensity}
+lines |= {f"weights, bf16\n{m:,} tokens": intensity for m, intensity in weights.items()}
+ridges(roofs, lines, title=f"Memory limits below {min(needed):.0f} to {max(needed):.0f} "
+                           f"FLOP a byte in bf16, {ridge:.1f} here")
 
 
 # %%
@@ -807,14 +822,15 @@ else:
     roofline(gpu_roofs, dots, title=f"On a GPU {near} of {len(dots)} come within 2x of the roof")
 
 # %% [markdown]
-# **Explain.** Left of the crossing the bytes of the weights are the price, whoever asks; right of
-# it each token pays for its own arithmetic. A library may first copy the weights into the order
-# that its loops want: then two tokens cost far more than one, and the crossing moves right. An
-# accelerator's arithmetic grew more than its memory, so it takes hundreds of tokens.
+# **Explain.** Left of the crossing the bytes of the weights are the price; right of it each token
+# pays for its own arithmetic. A library may first copy the weights into the order that its loops
+# want: then two tokens cost far more than one. An accelerator's arithmetic grew more than its
+# memory, so it takes hundreds of tokens. In fp8 its peak doubles, and so does the intensity of the
+# weights: as many must share.
 #
 # **Change one thing.** A layer with vectors of 4,096 numbers and 32 heads of attention: choose what
-# it does, for how many tokens, in which precision and on which machine. From how many tokens on do
-# fewer bytes stop helping the weights? And which kernel never gets there?
+# it does, for how many tokens, in which precision and where. From how many tokens on do fewer bytes
+# stop helping the weights? Which kernel never gets there?
 
 
 # %%
@@ -872,7 +888,7 @@ explorer(judge, [
 # ## You learned
 
 # %%
-few_tokens, many_tokens = min(ridges), max(ridges)
+few_tokens, many_tokens = min(needed), max(needed)
 learned(
     f"The same loop is {steps_gap.measured.value:.0f} times slower from memory than from the "
     f"nearest cache, on one core ({streams.kind}).",

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import platform
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,6 +207,25 @@ def available_memory(available: int | None, limit: int | None, used: int | None)
     """Return the bytes that can still be filled before the machine or the limit stops it."""
     room = None if limit is None else max(limit - (used or 0), 0)
     return min((n for n in (available, room) if n is not None), default=None)
+
+
+def cores_at_work(
+    call: Callable[..., object], *args: object, seconds: float = 0.05, windows: int = 5
+) -> float:
+    """Return how many cores this process had at best while ``call`` was to keep all of them busy.
+
+    ``cores = processor time of all threads / time on the clock``, in the best of some windows of
+    so many seconds. Fewer than there are: other programs, a quota or the host of a virtual machine
+    held them. What a busy neighbour on the same core takes does not show.
+    """
+    call(*args)  # may compile
+    best = 0.0
+    for _ in range(windows):
+        start, used = time.perf_counter(), time.process_time()
+        while (wall := time.perf_counter() - start) < seconds:
+            call(*args)
+        best = max(best, (time.process_time() - used) / wall)
+    return best
 
 
 def system_name() -> str:

@@ -50,9 +50,9 @@ def ridges(
     axes.set(xscale="log", xlim=view, ylim=(0, tall), yticks=[])
     set_x(axes, INTENSITY)
     write(axes, axes.size[0] + 0.1, tall + HEAD / 2, "dense peak", colour=MUTED)
-    told, y = {MEMORY, ARITHMETIC}, tall
+    untold, y = {MEMORY, ARITHMETIC}, tall
     for group in machines:
-        _draw_machine(axes, group, y - _height(group) / 2, column - left, told)
+        _draw_machine(axes, group, y - _height(group) / 2, column - left, untold)
         y -= _height(group) + SPACE
     _draw_kernels(axes, kernels, tall)
     return finish(axes, alt or describe(machines, kernels, title))
@@ -89,7 +89,7 @@ def _number(intensity: float) -> str:
 
 
 def _draw_machine(
-    axes: HouseAxes, group: Sequence[Ceiling], y: float, column: float, told: set[str]
+    axes: HouseAxes, group: Sequence[Ceiling], y: float, column: float, untold: set[str]
 ) -> None:
     """Draw name, bandwidth and bars around the height ``y``, precisions at ``column``."""
     ink = INK[known_kind(group[0].kind)]
@@ -98,11 +98,11 @@ def _draw_machine(
     for i, ceiling in enumerate(group):
         level = y + ROW * ((len(group) - 1) / 2 - i)
         write(axes, column, level, ceiling.compute_label)
-        _draw_bar(axes, ceiling, level, told)
+        _draw_bar(axes, ceiling, level, untold)
         write(axes, axes.size[0] + 0.1, level, _peak(ceiling), colour=ink)
 
 
-def _draw_bar(axes: HouseAxes, ceiling: Ceiling, y: float, told: set[str]) -> None:
+def _draw_bar(axes: HouseAxes, ceiling: Ceiling, y: float, untold: set[str]) -> None:
     """Draw the bar and what follows it; the first with room says what each of them means."""
     end, base, number = axes.at(ceiling.ridge, 1)[0], y - BAR / 2, _number(ceiling.ridge)
     rest, colour = axes.size[0] - end, COLOURS[ceiling.kind]
@@ -110,8 +110,8 @@ def _draw_bar(axes: HouseAxes, ceiling: Ceiling, y: float, told: set[str]) -> No
     panel(axes, end, base, rest, BAR, colour, alpha=PALE)
     write_on(axes, end - 0.05, y, number, "memory", ha="right")
     room = {MEMORY: end - text_size(number, bold=True)[0] - 0.1, ARITHMETIC: rest}
-    for words in [w for w in sorted(told) if text_size(w, bold=True)[0] + 0.12 < room[w]]:
-        told.discard(words)
+    for words in [w for w in sorted(untold) if text_size(w, bold=True)[0] + 0.12 < room[w]]:
+        untold.discard(words)
         if words == MEMORY:
             write_on(axes, 0.06, y, words, "memory", ha="left")
         else:
