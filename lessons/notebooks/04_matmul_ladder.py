@@ -333,13 +333,14 @@ print(f"Rows of {PANEL} numbers in a panel: {flops(rate['+ panel'])}. Of {WIDE}:
       f"{flops(rate[f'panel of {WIDE}'])}. Whole rows, no panel: {flops(rate['row by row'])}.")
 panel_gain, share_gain = (rate[b] / rate[a] for a, b in (
     ("row by row", "+ panel"), ("+ panel", "+ registers")))
-slower = (f"{1 / panel_gain:.1f} times slower" if panel_gain < 1 else
-          f"{panel_gain:.1f} times faster")
+effect = "changes little" if 0.95 < panel_gain < 1.05 else (
+    f"makes a loop {1 / panel_gain:.1f} times slower" if panel_gain < 1 else
+    f"makes a loop {panel_gain:.1f} times faster")
 ladder(
     [(rung, Quantity(rate[rung], "FLOP/s", climb.source), "cpu")
      for rung in ("row by column", *CPU_RUNGS) if rung != f"panel of {WIDE}"],
-    title=f"{SIZE} rows: a panel makes a loop {slower}, registers then {share_gain:.1f} times "
-          f"faster{doubt}",
+    title=f"{SIZE} rows: a panel {effect}, registers then make it {share_gain:.1f} times as fast"
+          f"{doubt}",
 )
 
 # %%
@@ -721,7 +722,7 @@ def ladder_model(sizes, most_seconds):
 
 @experiment(needs="gpu", model=ladder_model)
 def matmul_on_gpu(sizes, most_seconds):
-    """Multiply on every rung and with cuBLAS; above 4,096 only where a call is short enough."""
+    """Multiply on every rung and by cuBLAS, sums in float32; above 4,096 only where it is fast."""
     import cupy as cp
 
     able, rows, speed = cublas.precisions(), [], {}
@@ -820,8 +821,8 @@ sweep(
 # **Explain.** A naive warp's read touches 32 lines for 32 numbers of `a`. Then each rung makes a
 # load serve more multiply-adds: with 8 by 1 sums, 5 wavefronts serve 8; with 8 by 8, 16 serve 64,
 # and the load unit keeps up. Loads still take issue slots, 16 and then 4 beside 64. Then another
-# unit helps: one `mma.sync` does 2,048 multiply-adds. Now the L2 holds: a larger tile would read
-# each number less often (Exercise 3).
+# unit helps: one `mma.sync` does 2,048 multiply-adds. Now the L2 holds it back: a larger tile would
+# read each number less often (Exercise 3).
 #
 # Occupancy falls: registers that hold sums are not there for more warps.
 #
@@ -870,7 +871,7 @@ explorer(pace, [
 #   every two. Of an H200 neither spoke: see both. Naive stays where it is, because its request for
 #   `a` already takes 32 wavefronts.
 # - It grants `mma.sync` 63 % of the peak, as a paper says; newer instructions get more.
-# - Boehm's wide loads gained little where it expects most: it cannot see what they wait for.
+# - Boehm's wide loads gained much less than it expects: it cannot see what they wait for.
 #
 # ## You learned
 
