@@ -28,13 +28,17 @@ from aiinfra.teach.suspects import PRECISION, Case, ceiling_calls
 # ## Your case
 #
 # Write your name. It decides which eight of nineteen kernels you get, on data of what size, and
-# for which GPU you predict at the end: the same name, the same case. The lab is for you: the
-# checks may be repeated, and nobody but you is served by trying all words.
+# for which GPU you predict at the end: the same name, the same case.
 #
 # All of them are compiled for one core and compute in float64. You may run a suspect on its own
-# data or on yours; you see its arguments and one of its two counters. Hardware counts FLOP and
-# bytes of memory; here both follow from a formula, each byte of the inputs and outputs counted
-# once. One of the two was not recorded.
+# data or on yours; you see its arguments (`suspect.shapes` has their shapes as numbers) and one of
+# its two counters. Hardware counts FLOP and bytes of memory; here both follow from a formula, each
+# byte of the inputs and outputs counted once. One of the two was not recorded.
+
+# %% [markdown]
+# A check says how many of your eight answers are right and which idea a wrong one misses, not which
+# one it is. In each task three different wrong answers are free, and each further one takes a fifth
+# of the point: measure first, then hand in. `score("lab_02")` at the end adds up the best of each.
 
 # %%
 NAME = "Ada"
@@ -47,8 +51,8 @@ for suspect in case.suspects:
 # A claim goes to the checker with the *evidence*: the times that this machine measured. The
 # fastest of nine to twenty repeats counts, since other programs can only make a kernel slower. The
 # roofs of one core are the best that six kernels reach, four in memory and two in the nearest
-# cache. Where the slowest repeat took much longer than the fastest, close other programs and
-# measure again.
+# cache, as in lesson 03. Where the slowest repeat took much longer than the fastest, close other
+# programs and measure again.
 
 
 # %%
@@ -98,8 +102,9 @@ timed
 # a kernel indirect, also where few numbers come out; where a position leads to the next, a chain.
 #
 # The next cell runs one suspect on data that you choose. `inputs(8)` makes data for a size of 8
-# (rows, or elements); take a larger size where a suspect seems to do nothing with 8. Change any
-# element; `probe` returns what the arguments hold afterwards, and what was returned.
+# (rows, or elements); take a larger size, such as 640, where a suspect seems to do nothing with 8.
+# Change any element, but let positions stay within the array that they point into. `probe` returns
+# what the arguments hold afterwards, and last what the kernel returned.
 
 # %%
 suspect = case.suspects[0]
@@ -137,9 +142,31 @@ print("returned:", returned)
 # %%
 def kinds():
     """Return {number: kind} for your eight suspects."""
+
     # begin solution
-    return {1: "arithmetic", 2: "chain", 3: "matrix product", 4: "indirect", 5: "stencil",
-            6: "streaming", 7: "matrix product", 8: "reduction"}  # fmt: skip
+    def kind(suspect):
+        data = suspect.inputs(16)
+        *after, returned = suspect.probe(*data)
+        positions = [array for array in data if array.dtype.kind == "i"]
+        squares = sum(array.ndim == 2 for array in data)
+        if positions:  # a number of steps, or places that only lead on: a chain
+            written = any(not np.array_equal(a, b) for a, b in zip(data, after, strict=True))
+            return "indirect" if written and positions[0].size > 1 else "chain"
+        if squares:
+            return "stencil" if squares == 2 else "matrix product"
+        if returned is not None:
+            backwards = suspect.probe(*(array[::-1] for array in data))[-1]
+            return "reduction" if np.isclose(backwards, returned) else "chain"
+        *others, last = data
+        nudged = suspect.probe(*others, last + (np.arange(last.size) == 8))[:-1]
+        moved = {i for a, b in zip(after, nudged, strict=True) for i in np.flatnonzero(a != b)}
+        if len(moved) > 1:
+            return "stencil" if len(moved) == 3 else "arithmetic"
+        twice = suspect.probe(*(2 * array for array in data))[:-1]
+        linear = all(np.allclose(2 * a, b) for a, b in zip(after, twice, strict=True))
+        return "streaming" if linear else "arithmetic"
+
+    return {suspect.number: kind(suspect) for suspect in case.suspects}
     # end solution
 
 
@@ -159,8 +186,8 @@ check("lab_02.kinds", case.claim(evidence, kinds()))
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>Write down the formula for one output, count its operations, and
-# multiply by the number of outputs. For bytes, ask of each argument: is it read, written, or
-# both?</details>
+# multiply by the number of outputs. The weights of the impulse are the factors of the formula. For
+# bytes, ask of each argument: is it read, written, or both?</details>
 #
 # <details><summary>Hint 2</summary>How many turns does a loop make that you cannot see? Feed it
 # data that count: a sum of ones tells how many it added, a polynomial at 1 how many steps it took,
@@ -170,17 +197,81 @@ check("lab_02.kinds", case.claim(evidence, kinds()))
 # %%
 def count():
     """Return {number: FLOP or bytes of one call, whichever is missing}."""
+
     # begin solution
-    return {
-        1: 3 * 2953**2,  # a difference, its square, a sum, for all pairs
-        2: 8 * 4_393_759,
-        3: 2 * 310**3,
-        4: 8 * 6_145_152,
-        5: 6 * 2374**2,
-        6: 16 * 5_512_320,
-        7: 2 * 2595**2,
-        8: 8 * 6_832_608,
-    }
+    # ruff: noqa: C901 (one small function for each thing to find out)
+    def written(suspect, data):
+        after = suspect.probe(*data)
+        return [not np.array_equal(a, b) for a, b in zip(data, after, strict=False)]
+
+    def read(suspect, data, number):
+        """Does what comes out depend on it? Borders, which may stay as they are, are left out."""
+        if data[number].dtype.kind == "i":
+            return True
+        nudge = np.zeros_like(data[number])
+        nudge[(slice(1, -1),) * nudge.ndim if nudge.size > 2 else ...] = 0.1
+        other = [a + nudge if k == number else a for k, a in enumerate(data)]
+        outputs = [*written(suspect, data), True]
+        return any(
+            out and not np.array_equal(np.asarray(a, float), np.asarray(b, float))
+            for a, b, out in zip(suspect.probe(*data), suspect.probe(*other), outputs, strict=True)
+            if a is not None
+        )
+
+    def turns(suspect):
+        """Share of the elements that a walk with ones adds up."""
+        ones = (a if a.dtype.kind == "i" else np.ones_like(a) for a in suspect.inputs(640))
+        return suspect.probe(*ones)[-1] / 640
+
+    def n_bytes(suspect, sizes, walks):
+        data = suspect.inputs(640)
+        times = [w + read(suspect, data, k) for k, w in enumerate(written(suspect, data))]
+        touched = 8 * sum(size * t for size, t in zip(sizes, times, strict=True))
+        return touched * (turns(suspect) if walks else 1)
+
+    def weights(suspect):
+        """What an impulse in each argument leaves in the one that is written."""
+        data = suspect.inputs(9)
+        out = int(np.argmax(written(suspect, data)))
+        found = []
+        for number in range(len(data)):
+            if read(suspect, data, number):
+                impulse = [np.zeros_like(a) for a in data]
+                impulse[number].flat[data[number].size // 2] = 1
+                found += [w for w in suspect.probe(*impulse)[out].flat if w]
+        return found
+
+    def flop(suspect, sizes, walks, kind):
+        data = suspect.inputs(16)
+        squares = [size for size, a in zip(sizes, data, strict=True) if a.ndim == 2]
+        if kind == "chain" and sizes[0] == 1:
+            return 3 * float(suspect.arguments.split()[-1])  # that many steps of a product
+        if kind == "chain":
+            return sizes[0] * (turns(suspect) if walks else 2)
+        if kind == "matrix product":
+            return 2 * squares[0] * (squares[0] ** 0.5 if len(squares) == 3 else 1)
+        if kind == "indirect":
+            return 2 * squares[0] if squares else max(sizes)
+        once, twice = (suspect.probe(*(k * a for a in data)) for k in (1, 2))
+        if kind == "reduction":  # doubled data: twice the sum, or four times a sum of products
+            return sizes[0] * (2 if twice[-1] > 3 * once[-1] else 1)
+        if kind == "arithmetic":
+            zeros, ones = (suspect.probe(0 * data[0], 0 * data[1] + k)[0] for k in (0, 1))
+            all_pairs = ones[0] == 0  # equal numbers have no difference
+            return 3 * sizes[0] ** 2 if all_pairs else 2 * (ones[0] - 1) / zeros[0] * sizes[0]
+        found = weights(suspect)
+        return sizes[0] * (sum(w != 1 for w in found) + len(found) - 1)
+
+    answer, kind_of = {}, kinds()
+    for suspect in case.suspects:
+        sizes = [int(np.prod(shape)) for shape in suspect.shapes]
+        walks = "int64" in suspect.arguments and suspect.probe(*suspect.inputs())[-1] is not None
+        missing_flop = suspect.counters["flop"] is None
+        answer[suspect.number] = (
+            flop(suspect, sizes, walks, kind_of[suspect.number]) if missing_flop
+            else n_bytes(suspect, sizes, walks)
+        )  # fmt: skip
+    return answer
     # end solution
 
 
@@ -349,8 +440,12 @@ def mends():
     """Return {number: remedy}."""
     # begin solution
     known = {"memory": "fewer bytes", "compute": "faster arithmetic"}
-    waits = {number: "more at once" for number in range(1, 9)} | {4: "better addresses"}
-    return {n: known.get(bound, waits[n]) for n, bound in bounds().items()}
+    found, kind_of = {}, kinds()
+    for number, bound in bounds().items():
+        small = case.suspects[number - 1].working_set < 1000 and kind_of[number] == "streaming"
+        waits = {"indirect": "better addresses"}.get(kind_of[number], "more at once")
+        found[number] = known.get(bound, "more per call" if small else waits)
+    return found
     # end solution
 
 

@@ -55,19 +55,25 @@ class Suspect:
         return f"suspect {self.number}: {self.arguments}, {self.counters}"
 
     @functools.cached_property
-    def _shape(self) -> tuple[str, int]:
+    def _shape(self) -> tuple[str, int, list[tuple[int, ...]]]:
         data = self._data()
         names = [
             f"{array.dtype}[{', '.join(map(str, array.shape))}]"
             + (f" = {array.item():.6g}" if array.size == 1 else "")
             for array in data
         ]
-        return ", ".join(names), sum(array.nbytes for array in data)
+        n_bytes = sum(array.nbytes for array in data)
+        return ", ".join(names), n_bytes, [array.shape for array in data]
 
     @property
     def arguments(self) -> str:
         """Types and shapes of what it is called with; of a single number also its value."""
         return self._shape[0]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shape of each argument."""
+        return list(self._shape[2])
 
     def _data(self) -> tuple[Any, ...]:
         return self._entry.data(np.random.default_rng(self._seed), self._n)
