@@ -825,7 +825,7 @@ else:
 # **Explain.** Left of the crossing the bytes of the weights are the price; right of it each token
 # pays for its own arithmetic. A library may first copy the weights into the order that its loops
 # want: then two tokens cost far more than one. An accelerator's arithmetic grew more than its
-# memory, so it takes hundreds of tokens. In fp8 its peak doubles, and so does the intensity of the
+# memory, so it takes hundreds. In fp8 its peak doubles, and so does the intensity of the
 # weights: as many must share.
 #
 # **Change one thing.** A layer with vectors of 4,096 numbers and 32 heads of attention: choose what
