@@ -13,7 +13,7 @@ from aiinfra.facts.catalogue import accelerator, drive, link, memory_kind
 from aiinfra.facts.topology import topologies, topology
 from aiinfra.facts.world_catalogue import server
 from aiinfra.measure.numa import numa_nodes, on_cores, usable_cores
-from aiinfra.measure.workers import time_in_processes
+from aiinfra.measure.workers import crew
 from aiinfra.model.paths import SOURCES, Hop, crowded, legs_to_gpu, path_time
 from aiinfra.show import server_map
 from aiinfra.show.server_maps import links_of, place_parts
@@ -138,8 +138,14 @@ def test_processes_share_the_work_and_are_gone_afterwards() -> None:
     def job(number: int) -> None:  # local: it travels by value, with what it closes over
         time.sleep(offset)
 
-    one, two = (time_in_processes(job, workers, 20) for workers in (1, 2))
+    def longer(number: int) -> None:
+        time.sleep(3 * offset)
+
+    with crew(job, longer, workers=2, calls=20) as seconds:
+        one, two, long = seconds(1, 0), seconds(2, 0), seconds(2, 1)
+    assert one >= 20 * offset
     assert two < 1.7 * one
+    assert long > 1.7 * one
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -151,9 +157,15 @@ def test_a_worker_that_fails_or_hangs_ends_in_one_sentence() -> None:
     def stuck(number: int) -> None:
         time.sleep(60)
 
-    for job in (broken, stuck):
-        with pytest.raises(RuntimeError, match="failed or took too long"):
-            time_in_processes(job, 1, 1, timeout=3.0)
+    def stuck_later(number: int) -> None:
+        time.sleep(60 * (number > 0))
+
+    for job in (broken, stuck, stuck_later):
+        with (
+            pytest.raises(RuntimeError, match="failed or took too long"),
+            crew(job, workers=1, calls=2, timeout=3.0) as seconds,
+        ):
+            seconds(1, 0)
 
 
 def test_nodes_hold_the_cores_that_this_process_may_use(tmp_path: Path) -> None:
@@ -183,6 +195,16 @@ def test_cores_are_given_back_even_after_an_error() -> None:
     assert usable_cores() == before
 
 
-def test_no_worker_or_no_call_is_refused() -> None:
-    with pytest.raises(ValueError, match="one worker and one call"):
-        time_in_processes(print, 0, 1)
+def test_no_job_no_worker_and_no_call_are_refused() -> None:
+    wrong: list[tuple[int, int, int]] = [(0, 1, 1), (1, 0, 1), (1, 1, 0)]
+    for jobs, workers, calls in wrong:
+        with (
+            pytest.raises(ValueError, match="one job, one worker and one call"),
+            crew(*[print] * jobs, workers=workers, calls=calls),
+        ):
+            pass
+    with (
+        pytest.raises(ValueError, match="1 workers and 1 jobs"),
+        crew(print, workers=1, calls=1) as seconds,
+    ):
+        seconds(2, 0)

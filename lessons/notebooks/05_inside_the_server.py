@@ -19,7 +19,6 @@ import io
 import math
 import re
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pydoc_data.topics import topics
 
@@ -33,7 +32,7 @@ from aiinfra.facts.world_catalogue import model_shape
 from aiinfra.measure import experiment, probe, time_call
 from aiinfra.measure.disk import disk_file
 from aiinfra.measure.numa import numa_nodes, on_cores, usable_cores
-from aiinfra.measure.workers import time_in_processes
+from aiinfra.measure.workers import crew
 from aiinfra.model.paths import crowded, legs_to_gpu, path_time
 from aiinfra.results import Quantity, Table
 from aiinfra.show import (
@@ -50,14 +49,15 @@ machine
 # %% [markdown]
 # ## How many cores feed one GPU?
 #
-# A data set of images lies on disk as JPEG files. Before a GPU sees one, a CPU decodes it, cuts
-# out a random part, scales that to 224 by 224 pixels, mirrors half of them and normalises the
-# colours; and again in every *epoch*, a pass over the data set. The network is ResNet-50, which
-# names what a picture shows.
+# In every *epoch*, a pass over a data set, a CPU decodes each JPEG file, cuts out a random part,
+# scales that to 224 by 224 pixels, mirrors half of them and normalises the colours. ResNet-50
+# learns to name what they show. The files here are made, not taken: noise with the spectrum of
+# photographs, as large as the mean file of ImageNet, 115 kB.
 #
-# The files here are made, not taken: 500 by 375 pixels whose brightness has the spectrum of
-# photographs (amplitude falls as 1 / frequency). The JPEG quality is set so that they are about as
-# large as the mean file of ImageNet, 115 kB: what cannot be compressed must be decoded.
+# How many images does an H100 take? *MLPerf Storage*, a benchmark of drives, has no GPU: it waits
+# instead, 224 ms for 400 images. NVIDIA publishes its tuned loop, on an A100. ResNet-50's small
+# layers wait for memory, so we scale that rate by memory bandwidth. Until you have measured your
+# own loop, plan with the higher rate: an idle GPU costs more than cores.
 
 
 # %%
@@ -83,37 +83,6 @@ def encode_jpeg(pixels, quality=89):
     return file.getvalue()
 
 
-rng = np.random.default_rng(5)
-jpegs = [encode_jpeg(photo(rng)) for _ in range(24)]
-file_bytes = sum(map(len, jpegs)) / len(jpegs)
-images_h100 = workload("resnet50-h100")
-images_a100, tuned = workload("resnet50-a100"), overhead("resnet50-a100-tuned")
-memory = {name: accelerator(slug).memory_bandwidth for name, slug in
-          {"A100": "a100-sxm-80gb", "H100": "h100-sxm", "B200": "b200-sxm"}.items()}
-grown = memory["H100"] / memory["A100"]
-fast_h100 = tuned.value * grown  # NVIDIA's own loop on an A100, scaled to an H100
-print(f"mean file: {format_quantity(file_bytes, 'B')}; images/s that an H100 trains, ResNet-50:",
-      f"MLPerf Storage assumes {images_h100.rate:,.0f};",
-      f"NVIDIA's A100 loop ({tuned.value:,.0f}), memory bandwidth x {grown:.2f}: {fast_h100:,.0f}.",
-      "That rule's error: MLPerf's own rate",
-      f"grew x {images_h100.rate / images_a100.rate:.2f} from A100 to H100.", sep="\n")
-guess_cores = predict(
-    "How many cores like yours must prepare images for an H100 at MLPerf's lower rate?",
-    unit="cores", key="05.cores",
-)
-image(np.asarray(Image.open(io.BytesIO(jpegs[0]))).mean(axis=2), label="brightness",
-      title="Made up, and set to the size of an ImageNet file",
-      source="model: noise with the spectrum of photographs")
-
-# %% [markdown]
-# **Measure.** First where the time of an image goes, on one core. Then up to eight cores at once,
-# with threads (one process, shared memory) and with processes (each its own Python), as the workers
-# of a data loader are. Pillow lets go of Python's global lock while it decodes; NumPy does so less.
-
-# %%
-MEAN, SPREAD = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], f32)  # ImageNet's colours
-
-
 def decode(jpeg):
     """Bytes to pixels."""
     return Image.open(io.BytesIO(jpeg)).convert("RGB")
@@ -130,6 +99,41 @@ def crop(picture, rng, side=224):
     return picture.resize((side, side), Image.Resampling.BILINEAR, box=box)
 
 
+rng = np.random.default_rng(5)
+jpegs = [encode_jpeg(photo(rng)) for _ in range(24)]
+images_h100, images_a100 = workload("resnet50-h100"), workload("resnet50-a100")
+tuned, gpu = overhead("resnet50-a100-tuned"), accelerator("h100-sxm")
+grown = gpu.memory_bandwidth / accelerator("a100-sxm-80gb").memory_bandwidth
+fast_h100 = tuned.value * grown
+print(f"mean file: {format_quantity(sum(map(len, jpegs)) / len(jpegs), 'B')}",
+      f"MLPerf Storage: an H100 takes {images_h100.rate:,.0f} images/s",
+      f"NVIDIA: an A100 takes {tuned.value:,.0f}; x {grown:.2f} for an H100's faster memory: "
+      f"{fast_h100:,.0f}",
+      f"that rule may err: MLPerf's rate grew x {images_h100.rate / images_a100.rate:.2f}",
+      sep="\n")
+guess_cores = predict(
+    "How many cores like yours must prepare images for an H100 at MLPerf's lower rate?",
+    unit="cores", key="05.cores",
+)
+picture = decode(jpegs[0])
+cuts = [picture.resize((299, 224)), *(crop(picture, rng) for _ in range(3))]
+image(np.hstack([np.pad(c.convert("L"), ((0, 0), (0, 9)), constant_values=255) for c in cuts]),
+      label="brightness", title="One file, and what three epochs see of it",
+      source="model: noise with the spectrum of photographs")
+
+# %% [markdown]
+# **Measure.** First where the time of an image goes, on one core. Then *workers*: processes, each
+# its own Python, as those of a data loader. One alone, and as many as there are cores here (eight
+# at most), take turns, so that a slow moment of the machine meets both. Their start is not timed.
+#
+# What a system calls a core may be a *hardware thread*: two of them share one core's arithmetic and
+# prepare less than two cores. Other programs on the machine take their part as well; the quartiles
+# say how much the turns differ.
+
+# %%
+MEAN, SPREAD = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], f32)  # ImageNet's colours
+
+
 def normalise(picture, rng):
     """Mirror half of the pictures; floats, colour by colour, as a network expects them."""
     pixels = np.asarray(picture)[:, :: rng.choice([-1, 1])]
@@ -142,20 +146,26 @@ def prepare(number):
     return normalise(crop(decode(jpegs[number % len(jpegs)]), rng), rng)
 
 
+def quartiles(name, values):
+    """The median and the quartiles, as columns of a table."""
+    low, middle, high = (float(v) for v in np.percentile(values, [25, 50, 75]))
+    return {name: middle, f"{name}_low": low, f"{name}_high": high}
+
+
 @experiment(needs="cpu")
 def image_stages(count):
-    """Time the stages of some images on one core, and the same images from end to end."""
+    """Time the stages of some images on one core, and the same images from end to end, in turns."""
     rngs, pictures = [np.random.default_rng(i) for i in range(count)], [decode(j) for j in jpegs]
     parts = [crop(p, g) for p, g in zip(pictures, rngs, strict=False)]
     jobs = {"decode": lambda i: decode(jpegs[i]),
             "crop, scale": lambda i: crop(pictures[i], rngs[i]),
             "flip, normalise": lambda i: normalise(parts[i], rngs[i]), "whole": prepare}
     times = {name: [] for name in jobs}
-    for _ in range(5):  # in turns, so that a slow moment of the machine meets all of them
+    for _ in range(9):
         for name, job in jobs.items():
             run = time_call(lambda job=job: [job(i) for i in range(count)], repeats=1)
             times[name].append(run.median / count)
-    return Table.from_rows([{"stage": n, "seconds": float(np.median(t))} for n, t in times.items()],
+    return Table.from_rows([{"stage": n, **quartiles("seconds", t)} for n, t in times.items()],
                            {"seconds": "s"})
 
 
@@ -163,66 +173,65 @@ stages = image_stages(12)
 parts = {s: stages.quantity("seconds", stage=s) for s in stages["stage"]}
 whole = parts.pop("whole")
 summed = sum(q.value for q in parts.values())
-print(f"stages {1e3 * summed:.2f} ms, whole {1e3 * whole.value:.2f} ms;",
-      "the rest is cold caches and a random generator for each image")
+print(f"the stages add up to {1e3 * summed:.2f} ms; from end to end an image takes",
+      f"{1e3 * whole.low:.2f} to {1e3 * whole.high:.2f} ms")
 breakdown([(name, value, "cpu") for name, value in parts.items()],
           title="One image on one core: no stage is free")
 
 # %%
 @experiment(needs="cpu")
 def image_workers(counts, calls):
-    """Images a second of several threads, and of several processes, in turns."""
-    rates = {(way, n): [] for n in counts for way in ("threads", "processes")}
-    for _ in range(5):
-        for n in counts:
-            with ThreadPoolExecutor(n) as pool:
-                run = time_call(lambda: list(pool.map(prepare, range(calls * n))), repeats=1)
-            rates["threads", n].append(calls * n / run.median)
-            rates["processes", n].append(calls * n / time_in_processes(prepare, n, calls))
-    rows = []
-    for n in counts:
-        row = {"workers": n}
-        for way in ("threads", "processes"):
-            low, middle, high = np.percentile(rates[way, n], [25, 50, 75])
-            row |= {way: middle, f"{way}_low": low, f"{way}_high": high}
-        rows.append(row)
-    return Table.from_rows(rows, {"threads": "images/s", "processes": "images/s"})
+    """Images a second of one worker and of more, in 9 turns; in 18 where the quartiles differ."""
+    rates, wide = {n: [] for n in counts}, math.inf
+    with crew(prepare, workers=max(counts), calls=calls) as seconds:
+        while len(rates[1]) < 9 or (wide > 1.25 and len(rates[1]) < 18):
+            for n in counts:
+                rates[n].append(calls * n / seconds(n, 0))
+            low, high = np.percentile(rates[max(counts)], [25, 75])
+            wide = high / low
+    rows = [{"workers": n, "turns": len(r), **quartiles("rate", r)} for n, r in rates.items()]
+    return Table.from_rows(rows, {"rate": "images/s"})
 
 
-cores = machine.cores_usable
-crew = image_workers(sorted({1, min(2, cores), min(8, cores)}), calls=40)
-best = max(("threads", "processes"), key=lambda way: crew[way][0])
-per_core = crew[best][0]
-wide = max(crew[f"{w}_high"][i] / crew[f"{w}_low"][i]
-           for w in ("threads", "processes") for i in range(len(crew["workers"])))
-print(f"Quartiles apart by up to x {wide:.2f}{': too noisy, run it again' if wide > 1.25 else ''}")
-dgx = topology("dgx-h100")
-share = dgx.cpus * dgx.cores / 8  # cores for each of its eight GPUs
-lines = [Series(way, crew["workers"], crew[way], kind, crew[f"{way}_low"], crew[f"{way}_high"],
-                source=crew.source) for way, kind in (("processes", "cpu"), ("threads", "other"))]
+cores, dgx = machine.cores_usable, topology("dgx-h100")
+team = image_workers(sorted({1, min(2, cores), min(8, cores)}), calls=24)
+alone, most = team.table.rows()[0], team.table.rows()[-1]
+per_core, slow, fast = (most[f"rate{end}"] / most["workers"] for end in ("", "_low", "_high"))
+gain, noisy = most["rate"] / alone["rate"], " (a noisy run)" * (fast > 1.25 * slow)
+few, many, share = images_h100.rate / per_core, fast_h100 / per_core, dgx.cpus * dgx.cores / 8
+print(team, f"{most['workers']} workers prepare {gain:.2f} x as much as one"
+      + ": more than their number, which is noise" * (gain > most["workers"]),
+      f"a core beside others: {slow:,.0f} to {fast:,.0f} images/s{noisy}; an H100 needs "
+      f"{images_h100.rate / fast:.1f} to {images_h100.rate / slow:.1f} of them at MLPerf's rate, "
+      f"{fast_h100 / fast:.1f} to {fast_h100 / slow:.1f} at NVIDIA's", sep="\n")
+end = 1.5 * max(many, share)
+lines = [Series("model: cores alike", [1, end], [per_core, end * per_core], "model",
+                source="source: MLPerf Storage; NVIDIA DeepLearningExamples; model: equal cores")]
+lines += [Series(name, [1, end], [rate, rate], "gpu") for name, rate in
+          {"an H100, MLPerf": images_h100.rate, "an H100, NVIDIA": fast_h100}.items()]
 sweep(
-    [*lines, Series("if cores were alike", [1, 48], [per_core, 48 * per_core], "model",
-            source="source: MLPerf Storage; NVIDIA DeepLearningExamples; model: equal cores")],
+    [Series("workers here", team["workers"], team["rate"], "cpu", team["rate_low"],
+            team["rate_high"], source=team.source), *lines],
     x=("cores at work", "cores"), y=("images prepared", "images/s"),
-    wall_at=[(images_h100.rate, f"MLPerf assumes {images_h100.rate:,.0f}"),
-             (fast_h100, f"from NVIDIA's A100 loop {fast_h100:,.0f}")],
-    guides=[(share, "cores for a GPU, DGX H100")],
-    title="An H100's need for cores depends on whose rate holds",
+    mark=[(few, images_h100.rate, f"{few:.0f} cores"), (many, fast_h100, f"{many:.0f} cores"),
+          (share, share * per_core, f"a DGX's {share:.0f}")],
+    title=f"An H100 takes what {few:.0f} to {many:.0f} of these cores prepare{noisy}",
 )
 
 # %%
-rate = Quantity(per_core, "images/s", crew.source)
-ledger.keep("prepare_rate", rate)
-told = f"{crew.source}; {images_h100.quantity('step').source}"
-low, high = images_h100.rate / per_core, fast_h100 / per_core
-cores_gap = compare(guess_cores, measured=Quantity(low, "cores", told), model=Quantity(
-    images_h100.rate * summed, "cores", "model: the sum of the stages"))
+ledger.keep("prepare_rate", Quantity(per_core, "images/s", team.source, slow, fast))
+had = Quantity(share, "cores", f"source: {dgx.name}, {dgx.cpus} x {dgx.cores} cores for 8 GPUs")
+cores_gap = compare(
+    guess_cores, limit=had, model=Quantity(
+        images_h100.rate / alone["rate"], "cores", "model: all as fast as one alone"),
+    measured=Quantity(few, "cores", f"{team.source}, for MLPerf's rate",
+                      images_h100.rate / fast, images_h100.rate / slow))
 guess_text = predict(
     "And how many cores must tokenise text while an H100 trains an 8-billion-parameter language "
     "model? Any number above 0.", unit="cores", key="05.text",
 )
-gap(cores_gap,
-    title=f"An H100 needs {low:.0f} to {high:.0f} of these cores; a DGX has {share:.0f} for it")
+gap(cores_gap, title=f"At MLPerf's rate an H100 takes {few:.0f} of these cores; a DGX H100 has "
+    f"{share:.0f} for it{noisy}")
 
 # %%
 WORD = re.compile(r" ?\w+| ?[^\w\s]+|\s+")
@@ -266,38 +275,44 @@ def text_rate(pairs):
     text = "\n".join(topics.values())
     ranks = learn_pairs(text[:30_000], pairs)
     run = time_call(tokenise, text[30_000:], ranks)
-    size, tokens = len(text) - 30_000, len(tokenise(text[30_000:], ranks))
-    row = {"pairs": pairs, "bytes_a_token": size / tokens, **run.columns("rate", work=tokens)}
-    return Table.from_rows([row], {"rate": "tokens/s", "bytes_a_token": "B"})
+    row = {"pairs": pairs, **run.columns("rate", work=len(text) - 30_000)}
+    return Table.from_rows([row], {"rate": "B/s"})
 
 
-text = text_rate(pairs=150)
-gpu, llama = accelerator("h100-sxm"), model_shape("llama-3.1-8b")
+text, llama = text_rate(pairs=150), model_shape("llama-3.1-8b")
 tokens_h100 = 0.4 * gpu.peaks["bf16"] / (6 * llama.parameters)  # 40 % of peak, 6 FLOP a parameter
-print(f"one core: {text['rate'][0]:,.0f} tokens/s of {text['bytes_a_token'][0]:.1f} B;",
-      f"an H100 trains {tokens_h100:,.0f} tokens/s")
-text_gap = compare(guess_text, measured=Quantity(
-    tokens_h100 / text["rate"][0], "cores", f"{text.source}; model: 6 FLOP a parameter and token"))
-gap(text_gap, title="A small part of one core tokenises text for a GPU")
+hungry = 3.94 * tokens_h100  # characters of English a token: the Llama 3 report, section 3.2
+print(f"one core tokenises {format_quantity(text['rate'][0], 'B/s')}; an H100 trains",
+      f"{tokens_h100:,.0f} tokens/s of 3.94 B (Llama 3): {format_quantity(hungry, 'B/s')}")
+text_gap = compare(guess_text, limit=had, measured=Quantity(
+    hungry / text["rate"][0], "cores", f"{text.source}, for a modelled H100"))
+under = 10.0 ** math.ceil(math.log10(text_gap.measured.value))
+gap(text_gap, title=f"Text for an H100 takes less than {under:g} core of {share:.0f}")
 
 # %% [markdown]
-# **Explain.** An image starts some 23 GFLOP on the GPU: two for each of the 3.8 billion
-# multiply-adds that [He et al.](https://arxiv.org/abs/1512.03385) count, three times for training.
-# That is 200,000 FLOP for each byte of the file. A token of a few bytes starts 6 FLOP for each of
-# 8 billion parameters: over 10 billion a byte. Besides, text is usually
-# tokenised once, before training.
+# **Explain.** An image starts some 23 GFLOP: two for each of [3.8 billion
+# multiply-adds](https://arxiv.org/abs/1512.03385), thrice for training. That is 200,000 FLOP a
+# byte. A token of four bytes starts 6 for each of 8 billion parameters: 12 billion a byte. ([Good
+# runs](https://arxiv.org/abs/2407.21783) reach some 40 % of a GPU's peak.) And the other cores?
 #
-# ResNet-50's small layers wait for memory, hence the rule by memory bandwidth. To need fewer
-# cores, send bytes and normalise on the GPU, then let the GPU decode (NVIDIA's DALI).
+# |cores|job|
+# |-|-|
+# |[1 a GPU](https://github.com/stas00/ml-engineering/tree/master/compute/cpu)|training process|
+# |[1 a GPU](https://github.com/NVIDIA/nccl/issues/886)|network, a thread that waits busily|
+# |2 a GPU; images: see above|loader of ready tokens|
+# |4|operating system|
 #
-# **Change one thing.** Raise the quality of the files: `encode_jpeg(photo(rng), quality=97)`. The
-# pixels stay as many. Which stage grows?
+# With text, 36 of a DGX H100's 112 cores work; the others write checkpoints, hold optimiser states,
+# or idle.
+#
+# **Change one thing.** Raise the quality: `encode_jpeg(photo(rng), quality=97)`. Which stage grows?
 
 # %% [markdown]
 # ## Does the batch arrive while the GPU still computes?
 #
 # A batch of 400 images, as floats, is 241 MB. It waits in the memory of the CPU and must cross
-# PCIe. MLPerf Storage lets an H100 work on a batch for 224 ms.
+# PCIe 5, whose 16 lanes are rated at 63 GB/s each way. The H100 computes on it for the 224 ms of
+# MLPerf Storage.
 #
 # A copy engine of the GPU does that alone, by *direct memory access* (DMA), but only from *pinned*
 # memory, whose place the operating system has promised not to change. An ordinary NumPy array is
@@ -314,13 +329,14 @@ guess_copy = predict(
 # **Measure.** First how fast a core of this machine copies memory, for it is the first leg of a
 # pageable copy. A model of an H100 with this copy gives the answer; where there is a GPU, a live
 # run stands beside it. Three ways: from pageable memory, from pinned memory, and from pinned
-# memory on a *stream* of its own, a queue that runs beside the queue of the kernels. The kernel
-# is a stand-in that reads the batch and then waits.
+# memory on a *stream* of its own, a queue that runs beside the queue of the kernels. With two
+# buffers its first two copies follow one another at once. The kernel is a stand-in that reads the
+# batch and then waits.
 
 
 # %%
 BATCH, STEP, WAYS = images_h100.samples, images_h100.step, ("pageable", "pinned", "pinned, stream")
-TIMES = ("copy", "copied", "work", "done")
+TIMES, FLOATS = ("copy", "copied", "work", "done"), 224 * 224 * 3 * 4  # bytes of an image
 SPIN_CUDA = r"""
 extern "C" __global__ void spin(long long nanoseconds) {
     unsigned long long start, now;
@@ -407,9 +423,11 @@ def gpu_feeding(samples, step, steps):
 
 
 def lanes_of(rows):
-    """What the copy engine and the GPU do, for a timeline; the first batch is named."""
-    return {"copy": [Span(r["copy"], r["copied"], "copy" * (r is rows[0]), "memory") for r in rows],
-            "GPU": [Span(r["work"], r["done"], "batch" * (r is rows[0]), "gpu") for r in rows]}
+    """What the copy engine and the GPU do, for a timeline; the first span of each is named."""
+    kinds = {"copy": ("copy", "copied", "copy", "memory"), "GPU": ("work", "done", "batch", "gpu")}
+    return {lane: [Span(r[start], r[end], word * (i == 0), kind) for i, r in
+                   enumerate(r for r in rows if r[end] > r[start])]
+            for lane, (start, end, word, kind) in kinds.items()}
 
 
 fed = gpu_feeding(BATCH, STEP, steps=10)
@@ -432,15 +450,21 @@ BUSES = ("pcie-3-x16", "pcie-4-x16", "pcie-5-x16")
 REACHED = {bus: overhead(f"{bus[:6]}-copy").value for bus in BUSES}  # by copies from pinned memory
 print("source: overheads of the catalogue, copies by others",
       Table({"link": [link(bus).name for bus in BUSES], "pinned copy": list(REACHED.values()),
-             "batches in a step": [STEP * v / (BATCH * 602_112) for v in REACHED.values()]},
+             "batches in a step": [STEP * v / (BATCH * FLOATS) for v in REACHED.values()]},
             {"pinned copy": "B/s"}), sep="\n")
 others = overhead("pcie-3-pageable-copy").low, overhead("pcie-4-pageable-copy").high
-shares = ", ".join(f"{100 * BATCH * 602_112 / (STEP * v):.0f} %" for v in others)
+shares = ", ".join(f"{100 * BATCH * FLOATS / (STEP * v):.0f} %" for v in others)
 print("pageable, the slowest and the fastest that others published:", shares, "of the step")
-copy_gap = compare(guess_copy, measured=Quantity(
-    took["pageable"], "%", f"{copies.source}; model: {words}"))
-gap(copy_gap, kind="gpu", title="With this machine's copy a pageable batch takes "
-    f"{took['pageable']:.0f} % of the step, a pinned one {took['pinned']:.1f} %")
+carried, ready = REACHED["pcie-5-x16"] / FLOATS, share * per_core
+print(f"images/s: PCIe 5 carries {carried:,.0f}, {share:.0f} such cores prepare {ready:,.0f}:",
+      f"they hold the GPU up {carried / ready:.0f} x earlier than the link")
+ends = [100 * BATCH * FLOATS / (STEP * min(copies[f"rate_{end}"][0], REACHED["pcie-5-x16"]))
+        for end in ("high", "low")]
+copy_gap = compare(
+    guess_copy, limit=Quantity(took["pinned"], "%", "source: PCIe 5 copies by others"),
+    measured=Quantity(took["pageable"], "%", f"{copies.source}; model: {words}", *ends))
+gap(copy_gap, kind="gpu", limit_is="least", title="With this machine's copy a pageable batch takes "
+    f"{took['pageable']:.0f} % of the step, the link alone {took['pinned']:.1f} %")
 
 # %% [markdown]
 # **Explain.** The link alone would need about 2 % of the step. From pageable memory every byte is
@@ -449,9 +473,8 @@ gap(copy_gap, kind="gpu", title="With this machine's copy a pageable batch takes
 # a copy costs nothing after the first batch until it takes longer than the step: then
 # `period = max(copy, step)` instead of `copy + step`.
 #
-# In a GH200, CPU and GPU share an address space over *NVLink-C2C*, and pageable copies are as fast
-# as pinned ones: [100 GB/s](https://github.com/vortex-data/vortex/pull/7815) in one test;
-# pinned copies reach [346](https://github.com/NVIDIA/nvbandwidth/issues/23) in another.
+# In a GH200 the chips of CPU and GPU are joined by *NVLink-C2C* and share an address space: in [one
+# test](https://github.com/vortex-data/vortex/pull/7815) pageable copies are as fast as pinned ones.
 #
 # **Change one thing.** Below, let the GPU train ever faster. From which rate on does the link set
 # the pace? What do bytes instead of floats change?
@@ -459,15 +482,18 @@ gap(copy_gap, kind="gpu", title="With this machine's copy a pageable batch takes
 
 # %%
 def budget(axes, bus, way, numbers, rate):
-    """Four steps of a batch of 400 images over a chosen link."""
-    size = 150_528 * (4 if numbers == "floats" else 1)  # 224 x 224 pixels of 3 colours
+    """Four steps of a batch of 400 images over a chosen link, when the first are through."""
+    size = FLOATS if numbers == "floats" else FLOATS // 4
     speed = min(copies["rate"][0], REACHED[bus]) if way == "pageable" else REACHED[bus]
-    copy, step = BATCH * size / speed, BATCH / rate
-    rows = spans_of(copy, step, "stream" in way, 4)
-    idle = 1 - step / (rows[3]["done"] - rows[2]["done"])
-    told = f"model: the link by published copies; CPU copy {copies.kind}"
-    title = f"After the first batch the GPU waits {100 * idle:.0f} % of the time"
-    return timeline(lanes_of(rows), title, source=told)
+    step = BATCH / rate
+    rows = spans_of(BATCH * size / speed, step, "stream" in way, 9)
+    start, end = rows[2]["done"], rows[6]["done"]
+    window = [{name: min(max(time, start), end) - start for name, time in row.items()}
+              for row in rows]
+    title = (f"The link keeps the GPU waiting {100 - 400 * step / (end - start):.0f} %; "
+             f"{share:.0f} cores prepare {'only ' * (ready < rate)}{ready:,.0f} images/s")
+    return timeline(lanes_of(window), title, source="model: the link by published copies; "
+                    f"cores and their copy {copies.kind}")
 
 
 budget(None, "pcie-5-x16", "pinned, stream", "floats", 50_000)
@@ -499,7 +525,7 @@ guess_far = predict(
 # **Measure.** Workers prepare images, kept on one core as by a careless launcher, and free.
 # Then one core touches fresh memory for the first and for the second time, and reads memory of
 # each node from each node, where this machine has more than one. The far bandwidth comes from a
-# published run with all cores of a two-CPU server.
+# published run on a server with two Ice Lake CPUs, Intel's of 2021, all cores reading.
 
 
 # %%
@@ -518,11 +544,11 @@ def pinning(workers, calls):
     jobs = {"all on one core": prepare_on_one_core} if CORES else {}  # macOS cannot pin
     jobs["free to spread"] = prepare
     rates = {name: [] for name in jobs}
-    for _ in range(5):
-        for name, job in jobs.items():
-            rates[name].append(calls * workers / time_in_processes(job, workers, calls))
-    rows = [{"affinity": name, **dict(zip(("rate_low", "rate", "rate_high"),
-             np.percentile(got, [25, 50, 75]), strict=True))} for name, got in rates.items()]
+    with crew(*jobs.values(), workers=workers, calls=calls) as seconds:
+        for _ in range(9):
+            for which, name in enumerate(jobs):
+                rates[name].append(calls * workers / seconds(workers, which))
+    rows = [{"affinity": name, **quartiles("rate", got)} for name, got in rates.items()]
     return Table.from_rows(rows, {"rate": "images/s"})
 
 
@@ -533,11 +559,11 @@ def numa_reads(n_bytes):
     for owner, its_cores in NODES.items():
         with on_cores(*its_cores[:1]):
             fresh = time_call(lambda: np.empty(n_bytes, np.uint8).fill(1), repeats=5)
-            array = np.ones(n_bytes // 8)
-            again = time_call(array.fill, 1.0, repeats=5)
+            array = np.ones(n_bytes, np.uint8)
+            again = time_call(array.fill, 1, repeats=5)
         for reader, cores in NODES.items():
             with on_cores(*cores[:1]):
-                read = time_call(array.sum, repeats=5)
+                read = time_call(array.max, repeats=5)  # bytes, many at once: memory is slower
             rows.append({"memory of node": owner, "read from node": reader,
                          "first touch": n_bytes / fresh.median, "again": n_bytes / again.median,
                          "read": n_bytes / read.median})
@@ -545,8 +571,15 @@ def numa_reads(n_bytes):
 
 
 crowd = max(2, min(cores, 8))
-print(pinning(crowd, calls=40), f"NUMA nodes here: {len(NODES)}", numa_reads(2**27), sep="\n\n")
-near, far = overhead("numa-local-read"), overhead("numa-remote-read")
+pinned, reads = pinning(crowd, calls=24), numa_reads(2**27)
+print(pinned, f"equal shares of {min(crowd, cores)} cores would leave one of them "
+      f"{100 / min(crowd, cores):.0f} % of the free rate", reads, sep="\n\n")
+print("" if len(NODES) > 1 else "One NUMA node here: nothing far to measure.")
+near, far, bus = overhead("numa-local-read"), overhead("numa-remote-read"), link("pcie-5-x16")
+flows = {f"batches, {share:.0f} cores x {per_core:,.0f} images/s": ready * FLOATS,
+         "the same for four GPUs": 4 * ready * FLOATS, "all that another CPU reads": far.value,
+         "copies to four GPUs over PCIe 5": 4 * bus.bandwidth_per_direction}
+print(Table({"flow": list(flows), "rate": list(flows.values())}, {"rate": "B/s"}))
 far_gap = compare(guess_far, measured=Quantity(100 * far.value / near.value, "%",
                                                far.quantity().source))
 ladder([("own memory", near.quantity(), "memory"), ("the other CPU's", far.quantity(), "memory")],
@@ -557,28 +590,29 @@ ladder([("own memory", near.quantity(), "memory"), ("the other CPU's", far.quant
 # since the system must find a page, clear it and enter it in its tables; loaders therefore reuse
 # their buffers.
 #
-# Far memory is bounded by the link between the CPUs, which grows with their generation; latency
-# rises less, from 89 to 143 ns in [the same
-# run](https://github.com/gjbex/Code-optimization/blob/master/info/icelake_mlc.txt). A GPU may feel
-# it: in 2017 a P100 took [12.2 GB/s](https://github.com/mpicbg-scicomp/gearshifft/pull/82) from its
-# own CPU's memory and 3.8 from the other's; elsewhere the difference is small. So keep each GPU's
-# workers on its own CPU.
+# A loader's batches are far below what the link between the CPUs carries, as the last table says.
+# Far memory bites where GPUs copy at the full rate of PCIe: loading weights, or swapping states.
+# Latency rises too, from 89 to 143 ns in [the same
+# run](https://github.com/gjbex/Code-optimization/blob/master/info/icelake_mlc.txt). In 2017 a P100
+# took [12.2 GB/s](https://github.com/mpicbg-scicomp/gearshifft/pull/82) from its own CPU's memory
+# and 3.8 from the other's. So keep each GPU's workers on its own CPU.
 #
-# **Change one thing.** One worker more: `pinning(crowd + 1, calls=40)`. Which rate moves?
+# **Change one thing.** One worker more: `pinning(crowd + 1, calls=24)`. Which rate moves?
 
 # %% [markdown]
 # ## Which link bounds the way from disk to GPU?
 #
 # In a DGX A100, two GPUs share a PCIe switch with drives and network adapters (NICs); two
 # switches hang on each CPU. In a DGX H100 each GPU hangs on its own adapter's switch. GPUs reach
-# one another through NVSwitches. An *NVMe* drive hangs on four lanes of PCIe; theirs reads 7
-# GB/s. Data from a drive either rests in the CPU's memory on its way, in a *bounce buffer*, or
-# goes straight through the switch into the GPU: *GPUDirect Storage*.
+# one another through NVSwitches, the switches of NVLink. An *NVMe* drive hangs on four lanes of
+# PCIe 4; theirs reads 7 GB/s. Data from a drive either rests in the CPU's memory on its way, in a
+# *bounce buffer*, or goes straight through the switch into the GPU: *GPUDirect Storage*.
 
 # %%
-guess_load = predict(
-    "The weights of an 8-billion-parameter model, 16 GB, lie on one NVMe drive of a DGX H100. How "
-    "long until they are in a GPU?", unit="s", key="05.load",
+guess_detour = predict(
+    "The weights of an 8-billion-parameter model, 16 GB, lie on one drive of a DGX H100. How many "
+    "per cent longer do they take through the CPU's memory, one way and then the other, than "
+    "straight into a GPU?", unit="%", key="05.detour",
 )
 
 # %% [markdown]
@@ -630,18 +664,24 @@ rates, words = loading_model(2**29, 2**23)
 print(f"{loaded.source}:", loaded.table, sep="\n")
 paths = {row["way"]: weights / row["rate"] for row in rates.rows()}
 paths["GPUDirect"] = path_time(weights, legs_to_gpu(topology("dgx-h100"), "drive")).seconds
-load_gap = compare(guess_load, measured=Quantity(paths["chunks"], "s", f"model: {words}"))
+detour_gap = compare(guess_detour, measured=Quantity(
+    100 * (paths["whole"] / paths["GPUDirect"] - 1), "%", f"model: {words}"))
 ladder([(way, Quantity(t, "s", f"model: {words}"), "storage") for way, t in paths.items()],
-       title="From one drive GPUDirect saves no more than chunks do", label="16 GB into a GPU")
+       title=f"From one drive the detour in one piece costs {detour_gap.measured.value:.0f} %, "
+       "in chunks nothing", label="16 GB into a GPU")
 
 # %% [markdown]
 # **Explain.** A path is as fast as its slowest link, and from one drive that is the drive, nine
 # times slower than PCIe 5. A bounce buffer adds a leg; moved in one piece, the two legs add up; in
 # chunks the faster one hides. So GPUDirect gains little from one drive. It pays where two GPUs
-# share a link to their CPU and adapters fill it, as in a DGX A100.
+# share a link to their CPU and adapters fill it: the table below has all eight GPUs loading.
 #
-# **Change one thing.** Below, let the network feed one GPU, then all eight, with GPUDirect and
-# without. In which server does it pay? When does the link between the CPUs set the pace?
+# **Change one thing.** In the explorer, let the other CPU's memory feed one GPU, then all eight.
+# In which servers does the link between the CPUs set the pace?
+#
+# <details><summary>Answer</summary>For one GPU in those with PCIe 5, which is faster than that
+# link; with PCIe 4 it is slower. For all eight in every server, since four GPUs share the
+# link.</details>
 
 
 # %%
@@ -650,13 +690,25 @@ def journey(axes, box, source, via, size, who):
     legs = legs_to_gpu(topology(box), source, direct=via == "direct")
     legs = crowded(legs) if who == "all" else legs
     time = path_time(size, legs, chunk=None if via == "bounce" else 4e6)
-    words = format_quantity(size, "B"), format_quantity(time.seconds, "s")
-    return server_map(topology(box), [hop for leg in legs for hop in leg],
-                      f"{words[0]} reach GPU 0 after {words[1]}", bound=time.bound,
+    title = (f"{format_quantity(size, 'B')} reach GPU 0 after "
+             f"{format_quantity(time.seconds, 's')}")
+    if len(legs) > 1:  # into the CPU's memory, and out of it
+        first, then = (format_quantity(leg, "s") for leg in time.legs)
+        title += f": {first} + {then}" if via == "bounce" else f": {first} beside {then}"
+    return server_map(topology(box), [hop for leg in legs for hop in leg], title, bound=time.bound,
                       source="model: links at their rated speed, one way; CPU to CPU as Ice Lake")
 
 
-journey(None, "dgx-a100", "drive", "bounce", 16e9, "one")
+def all_load(box, direct):
+    """Seconds in which the network fills each of eight GPUs with 16 GB, all at once."""
+    return path_time(16e9, crowded(legs_to_gpu(box, "network", direct)), chunk=4e6).seconds
+
+
+eight = [{"all load from the network": box.name, "bounce, chunks": all_load(box, False),
+          "GPUDirect": all_load(box, True)} for box in topologies()]
+print("model: links at their rated speed",
+      Table.from_rows(eight, {"bounce, chunks": "s", "GPUDirect": "s"}), sep="\n")
+journey(None, "dgx-h100", "drive", "bounce", 16e9, "one")
 
 # %%
 WHERE = [("drive", "a drive on its switch"), ("far drive", "a drive of the other CPU"),
@@ -666,10 +718,10 @@ VIA = [("bounce", "bounce buffer, in one piece"), ("chunks", "bounce buffer, in 
        ("direct", "GPUDirect")]
 explorer(journey, [
     Choice("box", "server", [(t.slug, t.name) for t in topologies()], "dgx-a100"),
-    Choice("source", "from", WHERE, "drive"),
-    Choice("via", "way", VIA, "bounce"),
+    Choice("source", "from", WHERE, "network"),
+    Choice("via", "way", VIA, "chunks"),
     Slider("size", "tensor", 1e6, 1e12, 16e9, 0.25, log=True, unit="B"),
-    Choice("who", "who loads", [("one", "GPU 0 alone"), ("all", "all eight GPUs")], "one"),
+    Choice("who", "who loads", [("one", "GPU 0 alone"), ("all", "all eight GPUs")], "all"),
 ])
 
 # %% [markdown]
@@ -680,18 +732,19 @@ explorer(journey, [
 # - Links are taken at their rated speed; copies reach less. A memory that is
 #   written and read at once shares its rate. The link between CPUs is that of two Ice Lake CPUs in
 #   every server. GPUDirect across CPUs is often slow or refused. The drives' places are assumed.
-# - The tokeniser is a toy of 150 pairs with a memory for words. Real ones are compiled.
+# - The tokeniser is a toy of 150 pairs with a memory for words; real ones join more pairs, in
+#   compiled code.
 #
 # ## You learned
 
 # %%
 learned(
-    f"One of these cores prepares {per_core:,.0f} images/s, so an H100 needs {low:.0f} to "
-    f"{high:.0f} for images, by two published rates, and {text_gap.measured.value:.3f} for text.",
+    f"A core among others prepares {slow:,.0f} to {fast:,.0f} images/s here{noisy}: an H100 needs "
+    f"{few:.0f} to {many:.0f} for images, by two published rates, and under {under:g} for text.",
     f"With this machine's copy a pageable batch takes {took['pageable']:.1f} % of the step, a "
     f"pinned one {took['pinned']:.1f} %; on a stream of its own it hides behind the step (model).",
-    f"16 GB reach a GPU in {load_gap.measured.value:.1f} s from one drive; memory of the other "
-    f"CPU has {far_gap.measured.value:.0f} % of the bandwidth of one's own.",
+    f"16 GB reach a GPU in {paths['chunks']:.1f} s from one drive (model); memory of the other "
+    f"CPU has {far_gap.measured.value:.0f} % of the bandwidth of one's own (published).",
 )
 
 # %% [markdown]
@@ -700,8 +753,8 @@ learned(
 # ### Exercise 1: how many cores must the server have?
 #
 # Write `cores_needed(gpu_rate, core_rate, gpus, others)`: `gpus` GPUs consume `gpu_rate` samples a
-# second each, a core prepares `core_rate`, and each GPU needs `others` more cores for its training
-# process. Return the fewest whole cores with which no GPU waits.
+# second each, a core prepares `core_rate`, and each GPU needs `others` more cores, for its training
+# process and its network thread. Return the fewest whole cores with which no GPU waits.
 #
 # <details><summary>Hint 1</summary>Cores may share their work among all GPUs: sum the demand
 # first.</details>

@@ -1,7 +1,7 @@
 """The same job in several processes at once, as a data loader's workers do it.
 
-Each worker is a fresh interpreter that reads the job from its standard input, so nothing depends on
-forking and nothing imports the notebook or script that asks; that holds on Linux, macOS and
+Each worker is a fresh interpreter that reads its jobs from its standard input, so nothing depends
+on forking and nothing imports the notebook or script that asks; that holds on Linux, macOS and
 Windows. Functions of a notebook travel by value (``numba`` ships the pickler for that).
 """
 
@@ -11,66 +11,89 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from aiinfra.measure.timing import first_call
 
 COMMAND = [sys.executable, "-m", "aiinfra.measure.workers"]
-READY, GO = b"r", b"g"
-
-
-def time_in_processes(
-    job: Callable[[int], object], workers: int, calls: int, timeout: float = 60.0
-) -> float:
-    """Return the seconds that ``workers`` processes take for ``calls`` calls of ``job`` each.
-
-    ``job`` gets the number of the call, from 0. Starting the processes and one call to warm up are
-    not counted. All processes are gone when this returns. Raises ``RuntimeError`` where one of them
-    fails or is not done after ``timeout`` seconds.
-    """
-    if workers < 1 or calls < 1:
-        raise ValueError(f"ask for one worker and one call or more, not {workers} and {calls}")
-    pickler: Any = import_module("numba.cloudpickle")
-    parcel = pickler.dumps((job, calls))
-    started = [_start(parcel) for _ in range(workers)]
-    watchdog = threading.Timer(timeout, _stop, [started])
-    watchdog.start()
-    try:
-        _hear(started)
-        return first_call(_run, started)
-    finally:
-        watchdog.cancel()
-        _stop(started)
-
-
+READY = b"r"
 Process = subprocess.Popen[bytes]
+Job = Callable[[int], object]
+
+
+@contextmanager
+def crew(
+    *jobs: Job, workers: int, calls: int, timeout: float = 60.0
+) -> Iterator[Callable[[int, int], float]]:
+    """Start processes, and yield ``seconds(n, which)``: what ``n`` of them take for one job.
+
+    Each of the first ``n`` calls ``jobs[which]`` ``calls`` times, with the numbers from 0; the
+    others wait without work. So several crowds and jobs can be timed in turns, and a slow moment
+    of the machine meets all of them. Starting the processes and one call of each job to warm up
+    are not counted. All processes are gone in the end. Raises ``ValueError`` for no job, no worker
+    or no call and for more workers than there are, ``RuntimeError`` where one of them fails or is
+    not done after ``timeout`` seconds.
+    """
+    if workers < 1 or calls < 1 or not jobs:
+        raise ValueError(f"ask for one job, one worker and one call or more, not {len(jobs)}, "
+                         f"{workers} and {calls}")  # fmt: skip
+    pickler: Any = import_module("numba.cloudpickle")
+    parcel = pickler.dumps((jobs, calls))
+    started = [_start(parcel) for _ in range(workers)]
+
+    def seconds(n: int, which: int = 0) -> float:
+        if not (0 < n <= workers and 0 <= which < len(jobs)):
+            raise ValueError(f"there are {workers} workers and {len(jobs)} jobs")
+        with _watched(started, timeout):
+            return first_call(_run, started[:n], bytes([which]))
+
+    try:
+        with _watched(started, timeout):
+            _hear(started)
+        yield seconds
+    finally:
+        _stop(started)
 
 
 def _start(parcel: bytes) -> Process:
     pipe = subprocess.PIPE
     process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
-    assert process.stdin is not None
-    try:
-        process.stdin.write(parcel)
-        process.stdin.flush()
-    except OSError:
-        pass  # it has died: the next reading says so
+    _tell(process, parcel)
     return process
 
 
-def _run(started: list[Process]) -> None:
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.write(GO)
+@contextmanager
+def _watched(started: list[Process], timeout: float) -> Iterator[None]:
+    """End the processes where the block takes longer than that."""
+    watchdog = threading.Timer(timeout, _stop, [started])
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+
+
+def _run(some: list[Process], which: bytes) -> None:
+    for process in some:
+        _tell(process, which)
+    _hear(some)
+
+
+def _tell(process: Process, message: bytes) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(message)
         process.stdin.flush()
-    _hear(started)
+    except OSError:
+        pass  # it has died: the next reading says so
 
 
-def _hear(started: list[Process]) -> None:
+def _hear(some: list[Process]) -> None:
     """Wait for a sign of every worker."""
-    for process in started:
+    for process in some:
         assert process.stdout is not None
         if process.stdout.read(1) != READY:
             raise RuntimeError(
@@ -90,15 +113,17 @@ def _stop(started: list[Process]) -> None:
 
 
 def main() -> None:
-    """Be a worker: read the job, warm up, say so, wait for the sign, work, say so."""
+    """Be a worker: read the jobs, warm up, say so; then work at each sign, and say so."""
     source, signs = sys.stdin.buffer, sys.stdout.buffer
-    job, calls = pickle.load(source)
-    job(0)
+    sys.stdout = sys.stderr  # what a job prints is no sign
+    jobs, calls = pickle.load(source)
+    for job in jobs:
+        job(0)
     signs.write(READY)
     signs.flush()
-    if source.read(1) == GO:
+    while sign := source.read(1):
         for number in range(calls):
-            job(number)
+            jobs[sign[0]](number)
         signs.write(READY)
         signs.flush()
 
