@@ -279,8 +279,8 @@ def spin(seconds: float) -> None:
 
 
 def test_one_thread_has_one_core_and_a_sleeper_none():
-    assert 0.5 < cores_at_work(spin, 0.002) < 1.1
-    assert cores_at_work(time.sleep, 0.01) < 0.3
+    assert 0.1 < cores_at_work(spin, 0.002) < 1.1
+    assert cores_at_work(time.sleep, 0.01) < 0.1
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a choice of cores")
