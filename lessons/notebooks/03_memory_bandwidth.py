@@ -180,8 +180,9 @@ sweep(
 # %% [markdown]
 # **Explain.** A line from the nearest cache, L1, comes every cycle or two; one from memory takes
 # hundreds. With `n` lines of 64 bytes under way and a delay of `d` seconds a core gets `64 n / d`:
-# 40 lines and 100 ns make 26 GB/s. Each physical core has its own L1 and L2 (two cores of a cloud
-# machine may be one). NumPy is slow on the left: each call takes longer than its work.
+# 40 lines and 100 ns make 26 GB/s. Each physical core has its own L1 and L2; where two of yours are
+# *hardware threads* of one, the first table says so. NumPy is slow on the left: each call takes
+# longer than its work.
 #
 # **Change one thing.** Set `SHOWN = "copy"`. Which end changes more?
 #
@@ -327,17 +328,17 @@ sweep(
 
 # %% [markdown]
 # **Explain.** Blocks save trips to memory but make more calls, each of the same cost: small ones
-# lose more than their cache gives. The fused loop has one call and no trips between.
+# lose more than their cache gives. The fused loop has one call and no trips.
 #
 # ## How much of this CPU's arithmetic can a kernel use?
 #
 # A program that does `I` operations (FLOP; a multiply-add is two) for each byte counted, its
 # *arithmetic intensity*, cannot run faster than `I` times the bandwidth; nor faster than the
-# arithmetic itself, the *peak*. The lower is the *roof*. At the *ridge* they meet: left of it
-# memory sets the pace, right of it arithmetic.
+# arithmetic, the *peak*. The lower is the *roof*. At the *ridge* they meet: left of it memory sets
+# the pace, right of it arithmetic.
 #
-# First these ceilings: the fastest of two triads and reading alone, of multiply-adds in registers
-# and a product by NumPy's library (BLAS).
+# The ceilings: the fastest of two triads and reading alone, of multiply-adds on numbers
+# kept in the core and a product by NumPy's library (BLAS).
 
 
 # %%
