@@ -328,8 +328,8 @@ scaled, could = rate["+ all cores"] / rate["+ registers"], roof.value / peak.val
 doubt = ", other programs ran" * (library < 0.3 * roof.value or scaled < 1.2 < 1.5 < could)
 if doubt:
     print(f"NumPy reaches {100 * library / roof.value:.0f} % of what these cores can do, and all "
-          f"cores ran {scaled:.1f} times as fast as one: other programs were running, or this NumPy "
-          "has no tuned BLAS. Do not read shares; run again from the first loops on, alone.")
+          f"cores ran {scaled:.1f} times as fast as one: other programs were running, or this "
+          "NumPy has no tuned BLAS. Do not read shares; run again from the first loops on, alone.")
 print(f"Rows of {PANEL} numbers in a panel: {flops(rate['+ panel'])}. Of {WIDE}: "
       f"{flops(rate[f'panel of {WIDE}'])}. Whole rows, no panel: {flops(rate['row by row'])}.")
 panel_gain, share_gain = (rate[b] / rate[a] for a, b in (
