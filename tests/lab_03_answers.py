@@ -447,37 +447,71 @@ def prefetch_beyond(read, decode, step, most):
 # --- split --------------------------------------------------------------------------------------
 
 
-def split_by_share(job):
-    longest = max(map(len, job.shards))
-    return 6 * longest, int(0.45 * job.samples)
+def piece_of(job):
+    """Samples that are in time even where all of them are as large as the largest."""
+    allowed = (job.deadline - job.latency) * job.bandwidth / job.size.max()
+    return max(4, min(48, int(allowed), len(job.shards[0])))
 
 
-def split_by_trial(job):
-    """Give the cache what eight shards and twelve batches leave."""
-    buffer = 8 * max(map(len, job.shards))
-    return np.array([buffer, job.memory - buffer - 12 * job.batch])
+def split_by_what_is_left(job):
+    """Give the cache what eight pieces and twelve batches leave."""
+    piece = piece_of(job)
+    return np.array([8 * piece, job.memory - 8 * piece - 12 * job.batch, piece])
+
+
+def split_by_modelled_seconds(job):
+    """Try all pieces and caches on the mean seconds of a batch, and take the smallest cache."""
+    runs = np.concatenate(([0], np.cumsum(job.size)))
+    for cache in range(0, job.samples, 50):
+        for piece in (60, 40, 20, 10, 5):
+            longest = (runs[piece:] - runs[:-piece]).max() / job.bandwidth + job.latency
+            missed = job.batch * (1 - cache / job.samples)
+            read = missed * job.size.mean() / job.bandwidth + job.batch / piece * job.latency
+            if longest < job.deadline and read < 0.74 * job.step:
+                return [7 * piece, cache, piece]
+    return None
+
+
+def split_from_a_classmate(job):
+    return 384, 2600, 64
+
+
+def split_from_another_classmate(job):
+    return 120, 2900, 16
+
+
+def split_of_whole_shards(job):
+    return 6 * max(map(len, job.shards)), int(0.45 * job.samples)
+
+
+def split_into_single_samples(job):
+    return 64, job.samples // 2, 1
+
+
+def split_into_no_pieces(job):
+    return 400, 2000, 0
 
 
 def split_in_thirds(job):
-    return job.memory // 3, job.memory // 3
+    return job.memory // 3, job.memory // 3, piece_of(job)
 
 
 def split_all_to_the_cache(job):
-    longest = max(map(len, job.shards))
-    return longest, job.memory - longest - 3 * job.batch
+    piece = piece_of(job)
+    return piece, job.memory - piece - 3 * job.batch, piece
 
 
 def split_without_cache(job):
-    return 6 * max(map(len, job.shards)), 0
+    return 6 * piece_of(job), 0, piece_of(job)
 
 
 def split_all_to_the_buffer(job):
-    return job.memory - 15 * job.batch, 0
+    return job.memory - 15 * job.batch, 0, piece_of(job)
 
 
 def split_without_depth(job):
-    buffer = 6 * max(map(len, job.shards))
-    return buffer, job.memory - buffer - job.batch
+    piece = piece_of(job)
+    return 6 * piece, job.memory - 6 * piece - job.batch, piece
 
 
 def split_beyond(job):
@@ -486,11 +520,12 @@ def split_beyond(job):
 
 def split_of_a_dream(job):
     object.__setattr__(job, "memory", 10 * job.memory)
-    return 6 * 64, job.samples
+    object.__setattr__(job, "deadline", 1e9)
+    return 6 * 64, job.samples, 64
 
 
-def split_into_three(job):
-    return 400, 2000, 10
+def split_into_four(job):
+    return 400, 2000, 10, 10
 
 
 def split_of_none(job):
@@ -507,7 +542,7 @@ RIGHT = {
     "evict": [evict_newest, evict_by_arrays],
     "share_out": [share_out_by_heap, share_out_then_swap],
     "prefetch": [prefetch_by_halves, prefetch_by_hand],
-    "rescue": [split_by_share, split_by_trial],
+    "rescue": [split_by_what_is_left, split_by_modelled_seconds],
 }
 
 WRONG = {
@@ -588,8 +623,12 @@ WRONG = {
         (split_without_depth, "idle .*bursts", None),
         (split_beyond, "are left for batches in flight", 0),
         (split_of_a_dream, "are left for batches in flight", 0),
-        (split_into_three, "two numbers", 0),
+        (split_into_four, "numbers of samples for buffer", 0),
         (split_of_none, "nothing was returned", 0),
         (split_below_a_shard, "does not hold one shard", 0),
+        (split_of_whole_shards, "gives up after|samples are left|idle", 0),
+        (split_from_a_classmate, "gives up after|idle|samples are left", None),
+        (split_into_single_samples, "idle .*The store takes", None),
+        (split_into_no_pieces, "a piece of 0 samples", 0),
     ],
 }

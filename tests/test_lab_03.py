@@ -9,15 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lab_03_answers import RIGHT, WRONG, evict_farthest, requests_one_each, share_out_in_stacks
+from lab_03_answers import (
+    RIGHT,
+    WRONG,
+    evict_farthest,
+    requests_one_each,
+    share_out_in_stacks,
+    split_from_a_classmate,
+    split_from_another_classmate,
+    split_of_whole_shards,
+)
 from lab_kit import Lab
 
 from aiinfra.model.pipeline import pipeline
 from aiinfra.teach import tried
 from aiinfra.teach.check import tasks
 from aiinfra.teach.graders.loader_cases import fewest_reads, scattered
-from aiinfra.teach.graders.loader_job import PARTS, make_job, run_job
-from aiinfra.teach.graders.loader_rules import peak_held, read_seconds
+from aiinfra.teach.graders.loader_job import PARTS, blame, make_job, run_job
+from aiinfra.teach.graders.loader_rules import Wrong, peak_held, read_seconds
 
 LAB = Lab("lab_03_starved_loader")
 TASKS = list(RIGHT)
@@ -57,6 +66,49 @@ def test_solution_scores_full_marks(task: str, tmp_path: Path) -> None:
 def test_solution_passes_whatever_the_dice_say(task: str) -> None:
     for seed in range(3):
         assert (verdict := LAB.grade(task, own(task), seed)).passed, verdict
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_solution_rescues_every_job_that_is_drawn(seed: int) -> None:
+    verdict = LAB.grade("rescue", own("rescue"), seed)
+    assert verdict.passed, verdict
+    assert verdict.score == 1
+
+
+@pytest.mark.parametrize(
+    ("split", "least"),
+    [(split_from_a_classmate, 20), (split_from_another_classmate, 8), (split_of_whole_shards, 20)],
+)
+def test_recipe_that_does_not_look_at_the_job_fails(split: Any, least: int) -> None:
+    passes = [LAB.grade("rescue", submission("rescue", split), s).passed for s in range(20)]
+    assert passes.count(False) >= least
+
+
+@pytest.mark.parametrize("plight", ["large shards", "short deadline"])
+def test_whole_shards_cannot_be_read_everywhere(plight: str) -> None:
+    mine = dict(zip(PARTS, own("rescue"), strict=True))
+    for seed in range(10):
+        job = make_job(np.random.default_rng(seed), plight)
+        longest = max(map(len, job.shards))
+        room = job.memory - int(job.mixed) * longest - job.batch
+        said = ""
+        try:
+            idle = run_job(job, {**mine, "split": lambda j, a=5 * longest, b=room: (a, b)}).idle
+        except Wrong as problem:
+            said, idle = str(problem), 1.0
+        assert re.search("gives up|are left|must be", said) or idle > 0.05
+
+
+def test_slow_decoding_takes_nine_tenths_of_a_step_at_best() -> None:
+    """Then shares come before depth: in stacks no depth is enough, whatever the store does."""
+    mine = dict(zip(PARTS, own("rescue"), strict=True))
+    for seed in range(5):
+        job = make_job(np.random.default_rng(seed), "slow decoding")
+        best = run_job(job, mine)
+        assert best.decode.mean() / job.step == pytest.approx(0.9, abs=0.04)
+        stacked = run_job(job, {**mine, "share_out": share_out_in_stacks})
+        assert stacked.depth is None
+        assert "The decoding takes" in blame(job, stacked)
 
 
 @pytest.mark.parametrize(("task", "part"), RIGHT_CASES, ids=name_of)

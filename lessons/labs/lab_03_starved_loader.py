@@ -23,8 +23,8 @@ from aiinfra.facts.workloads import workload
 from aiinfra.model.pipeline import pipeline
 from aiinfra.show import Span, timeline
 from aiinfra.teach import check, score, tried
-from aiinfra.teach.graders.loader_job import PARTS, make_job, openings, run_job
-from aiinfra.teach.graders.loader_rules import play_cache, read_seconds, shards_in_batch
+from aiinfra.teach.graders.loader_job import PARTS, PLIGHTS, make_job, openings, run_job
+from aiinfra.teach.graders.loader_rules import Wrong, play_cache, read_seconds, shards_in_batch
 
 # %% [markdown]
 # ## The job
@@ -404,21 +404,25 @@ check("lab_03.prefetch", prefetch)
 # ## Task 6: one memory for all
 #
 # The shuffle buffer, the cache and the batches in flight live in the same memory. Give one too
-# much and another starves.
+# much and another starves. And a whole shard may be too much: too large for the buffer, or for a
+# store that gives a request up after `job.deadline` seconds. Then shards are cut into *pieces*,
+# each read, shuffled and freed like a shard.
 #
-# Write `split(job)`: return `(buffer, cache)`, both in samples. What is left of `job.memory` holds
-# batches in flight, `job.batch` samples each. The check plays whole jobs of its own with your six
-# functions. From the second epoch on the accelerator may be idle for at most 5 %, and a batch must
-# come from `job.mixed` shards on average.
+# Write `split(job)`: return `(buffer, cache, piece)`, all in samples; without a piece, shards are
+# read whole. What is left of `job.memory` holds batches in flight, `job.batch` samples each. From
+# the second epoch on the accelerator may be idle for at most 5 %, and a batch must come from
+# `job.mixed` shards on average.
 
 # %% [markdown]
-# Your parts play one epoch like this:
+# The check plays four jobs with your six functions: small shards, as above; large shards; a short
+# deadline; and decoding that takes nine tenths of a step even when it is shared out well. So numbers
+# that fit one job fail in another: take them from the job. Your parts play one epoch like this:
 #
 # ```
-# used  = order(shards, buffer, rng)       # decides when each shard is opened, and each batch
-# asked = all samples of each shard, as it is opened
+# used  = order(pieces, buffer, rng)       # decides when each piece is opened, and each batch
+# asked = all samples of each piece, as it is opened
 # miss  = evict(asked, cache)              # over all epochs in a row
-# read  = for each shard: requests(its missed samples), charged to the batch that opens it
+# read  = for each piece: requests(its missed samples), charged to the batch that opens it
 # decode = the busiest worker of share_out, for each batch
 # depth = prefetch(read, decode, step, most), with most = (memory - buffer - cache) // batch
 # ```
@@ -426,35 +430,48 @@ check("lab_03.prefetch", prefetch)
 # Where `prefetch` finds none, the job runs with `most`, and is idle for too long.
 #
 # A job has `samples`, `shards` (lists of samples), `size` (bytes, one a sample), `batch`, `step`,
-# `latency`, `bandwidth`, `workers`, `memory`, `mixed`.
+# `latency`, `bandwidth`, `deadline`, `workers`, `memory`, `mixed`. Samples are numbered as they lie,
+# shard by shard.
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>How many bytes a step can the store deliver, and what share of
 # the samples must therefore come from the cache? Leave it some air: bursts need an average
-# well below the step.</details>
+# well below the step. For the piece: how many bytes does the deadline allow, and how many samples
+# are that at least?</details>
 #
 # <details><summary>Hint 2</summary>A batch takes <code>batch * size.mean() / bandwidth</code>
-# seconds without a cache. A cache for a share h of the samples leaves 1 - h of it, plus requests
-# and the gaps that they read; aim at three quarters of a step. For the mix, take a buffer for
-# <code>mixed + 1</code> of the longest shards, in samples. The rest belongs to the batches in
-# flight.</details>
+# seconds without a cache, and <code>batch / piece * latency</code> for requests. A cache for a share
+# h leaves 1 - h of the first; aim at three quarters of a step. Take a piece of 64 samples, or fewer
+# where a shard or the deadline asks for it, and a buffer for <code>mixed + 3</code> pieces, since
+# two may come from one shard. The rest belongs to the batches in flight.</details>
 
 
 # %%
 def split(job):
-    """Return (buffer, cache) in samples; the rest of the memory holds batches in flight."""
+    """Return (buffer, cache, piece) in samples; batches in flight get the rest of the memory."""
     # begin solution
+    ends = np.concatenate(([0], np.cumsum(job.size)))
+    most = (job.deadline - job.latency) * job.bandwidth  # bytes of one request
+    piece = min(64, max(len(shard) for shard in job.shards))
+    while (ends[piece:] - ends[:-piece]).max() > most:
+        piece -= 1
     without = job.batch * job.size.mean() / job.bandwidth
-    share = 1 - 0.75 * job.step / without
-    return int(job.mixed + 1) * max(len(shard) for shard in job.shards), int(share * job.samples)
+    waits = job.batch / piece * job.latency  # a request a piece
+    share = 1 - (0.75 * job.step - waits) / without
+    return int(job.mixed + 3) * piece, int(max(share, 0) * job.samples), piece
     # end solution
 
 
 # %%
+def with_all(part, job):
+    """Play a job with all of your functions."""
+    mine = dict(zip(PARTS, (requests, order, evict, share_out, prefetch, part), strict=True))
+    return run_job(job, mine)
+
+
 def whole_job(part):
     """Draw the job as it was found, and with all of your functions."""
-    mine = dict(zip(PARTS, (requests, order, evict, share_out, prefetch, part), strict=True))
-    after = run_job(job, mine)
+    after = with_all(part, job)
     idle = f"idle {100 * start.idle():.0f} % before, {100 * after.idle:.0f} % after"
     counted = f"{100 * after.hits:.0f} % hits, {after.mixed:.1f} shards a batch"
     depth = f"depth {after.depth}" if after.depth else "no depth is enough"
@@ -462,6 +479,27 @@ def whole_job(part):
 
 
 tried(split, whole_job)
+
+# %% [markdown]
+# The other three jobs, one drawn of each. Another seed draws others, as the check does.
+
+
+# %%
+def other_jobs(part, seed=1):
+    """Print how a job of each plight fares with your functions."""
+    for plight in PLIGHTS:
+        drawn_job = make_job(np.random.default_rng(seed), plight)
+        try:
+            run = with_all(part, drawn_job)
+        except Wrong as problem:
+            print(f"{plight}: {problem}")
+            continue
+        stages = {"store": run.read, "decoders": run.decode}
+        busy = [f"{k} busy {100 * v.mean() / job.step:.0f} % of a step" for k, v in stages.items()]
+        print(f"{plight}: idle {100 * run.idle:.1f} %, depth {run.depth},", ", ".join(busy))
+
+
+tried(split, other_jobs)
 
 # %%
 check("lab_03.rescue", [requests, order, evict, share_out, prefetch, split])

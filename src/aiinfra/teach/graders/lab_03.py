@@ -27,7 +27,7 @@ from aiinfra.teach.graders.loader_cases import (
     straight,
     traces,
 )
-from aiinfra.teach.graders.loader_job import PARTS, blame, make_job, run_job
+from aiinfra.teach.graders.loader_job import PARTS, PLIGHTS, blame, make_job, run_job
 from aiinfra.teach.graders.loader_rules import (
     IDLE,
     Wrong,
@@ -211,9 +211,9 @@ def rescue(submission: Any, rng: Any) -> Verdict:
         return failed(f"Pass the six functions: [{', '.join(PARTS)}].")
     tools: dict[str, Callable[..., Any]] = dict(zip(PARTS, submission, strict=True))
     idles = []
-    for _ in range(2):
-        job = make_job(rng)
-        told = f"For a job of {job.samples:,} samples with memory for {job.memory:,}"
+    for plight in rng.permutation(list(PLIGHTS)).tolist():
+        job = make_job(rng, plight)
+        told = f"For a job with {plight}, {job.samples:,} samples and memory for {job.memory:,}"
         try:
             outcome = run_job(job, tools)
         except Wrong as problem:

@@ -8,7 +8,6 @@ job (store, sizes of shards, decoding) is made up and drawn at random.
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,8 +40,9 @@ class Job:
 
     ``shards`` are lists of samples in the order in which they lie; ``start``, ``size`` (bytes),
     ``shard_of`` and ``decode`` (s on one worker) have an entry for each sample. ``step`` is s a
-    batch, ``latency`` s a request, ``bandwidth`` B/s. ``memory`` is in samples, ``mixed`` the
-    least number of shards in a batch, on average.
+    batch, ``latency`` s a request, ``bandwidth`` B/s, ``deadline`` the s after which the store
+    gives a request up. ``memory`` is in samples, ``mixed`` the least number of shards in a batch,
+    on average.
     """
 
     shards: tuple[tuple[int, ...], ...]
@@ -57,6 +57,7 @@ class Job:
     workers: int
     memory: int
     mixed: float
+    deadline: float
     epochs: int = 3
 
     @property
@@ -91,25 +92,47 @@ class Outcome:
         return self.run.idle()
 
 
-def make_job(rng: Any, shards: int = 96) -> Job:
-    """Draw a job: shards of 48 to 64 samples, a store that is too slow by half or more."""
-    resnet = workload("resnet50-h100")
-    lengths = rng.integers(48, 65, shards)
-    shard_of = np.repeat(np.arange(shards), lengths)
+@dataclass(frozen=True)
+class Plight:
+    """What is hard about a job: low and high ends that its numbers are drawn between."""
+
+    shards: int = 96
+    lengths: tuple[int, int] = (48, 65)  # samples of a shard
+    latency: tuple[float, float] = (2e-3, 4e-3)
+    slow: tuple[float, float] = (1.4, 1.5)  # seconds of the store over those of the accelerator
+    decode: float = 0.75  # of a step, with all workers busy all the time
+    patience: tuple[int, int] | None = None  # samples that a request may ask for
+    batches: int = 20  # in flight, that the memory has room for
+
+
+PLIGHTS = {
+    "small shards": Plight(),
+    "large shards": Plight(12, (400, 521), slow=(1.2, 1.9)),
+    "short deadline": Plight(latency=(5e-4, 1e-3), slow=(1.2, 1.9), patience=(16, 28)),
+    "slow decoding": Plight(slow=(1.2, 1.9), decode=0.9),
+}
+
+
+def make_job(rng: Any, plight: str = "small shards") -> Job:
+    """Draw a job of one of the ``PLIGHTS``."""
+    kind, resnet = PLIGHTS[plight], workload("resnet50-h100")
+    lengths = rng.integers(*kind.lengths, kind.shards)
+    shard_of = np.repeat(np.arange(kind.shards), lengths)
     n = len(shard_of)
     size = (resnet.sample_bytes * np.clip(rng.lognormal(-0.08, 0.4, n), 0.3, 3)).astype(int)
-    ends = [np.cumsum(size[shard_of == k]) for k in range(shards)]
+    ends = [np.cumsum(size[shard_of == k]) for k in range(kind.shards)]
     start = np.concatenate([np.concatenate(([0], end[:-1])) for end in ends])
-    bounds = np.concatenate(([0], np.cumsum(lengths)))
-    ids = [tuple(range(a, b)) for a, b in itertools.pairwise(bounds.tolist())]
     batch, each = 32, resnet.step / resnet.samples
-    workers = int(rng.integers(4, 7))
+    workers, slow = int(rng.integers(4, 7)), float(rng.uniform(*kind.slow))
+    bandwidth, latency = float(size.mean() / each / slow), float(rng.uniform(*kind.latency))
+    most = 3 * max(lengths) if kind.patience is None else rng.integers(*kind.patience)
     return Job(
-        tuple(ids), shard_of, start, size,
-        decode=each * workers * 0.75 * np.minimum(rng.lognormal(-0.32, 0.8, n), 5),
-        batch=batch, step=batch * each, latency=float(rng.uniform(2e-3, 4e-3)),
-        bandwidth=float(size.mean() / each / rng.uniform(1.4, 1.5)),
-        workers=workers, memory=n // 2 + 400 + 20 * batch, mixed=5.0,
+        tuple(tuple(np.flatnonzero(shard_of == k).tolist()) for k in range(kind.shards)),
+        shard_of, start, size,
+        decode=each * workers * kind.decode * np.minimum(rng.lognormal(-0.32, 0.8, n), 5),
+        batch=batch, step=batch * each, latency=latency, bandwidth=bandwidth,
+        workers=workers, memory=int(n * (1 - 0.72 / slow)) + 400 + kind.batches * batch,
+        mixed=5.0, deadline=latency + float(most * size.mean() / bandwidth),
     )  # fmt: skip
 
 
@@ -118,7 +141,8 @@ def run_job(job: Job, tools: Tools) -> Outcome:
 
     Times and idleness are those from the second epoch on: the first one has to read everything.
     """
-    buffer, cache = memory_split(job, named("split", tools)(replace(job)))
+    buffer, cache, piece = memory_split(job, named("split", tools)(replace(job)))
+    whole, job = job, in_pieces(job, piece)
     order = epochs(job, buffer, tools)
     opened = openings(job, order)
     trace = [sample for _, shard in opened for sample in job.shards[shard]]
@@ -135,7 +159,7 @@ def run_job(job: Job, tools: Tools) -> Outcome:
     if depth is None and least is not None:
         raise Wrong("`prefetch`: None, where some depth is enough")
     run = pipeline(read, decode, job.step, depth or most)
-    mixed = shards_in_batch(job.shards, order, job.batch)
+    mixed = shards_in_batch(whole.shards, order, job.batch)
     late = float(hits[len(hits) // job.epochs :].mean())
     return Outcome(run, np.array(read), np.array(decode), depth, least, late, count, mixed)
 
@@ -175,16 +199,32 @@ def named(name: str, tools: Tools) -> Callable[..., Any]:
     return tools[name]
 
 
-def memory_split(job: Job, answer: Any) -> tuple[int, int]:
-    """Read (buffer, cache) in samples; raises ``Wrong`` where they do not fit the memory."""
-    values = part("split", lambda: whole_numbers(answer, "two numbers, buffer and cache"))
-    if len(values) != 2 or min(values) < 0:
-        raise Wrong("`split`: two numbers of samples, buffer and cache, are asked for")
-    if (rest := job.memory - sum(values)) < job.batch:
+def memory_split(job: Job, answer: Any) -> tuple[int, int, int]:
+    """Read (buffer, cache, piece) in samples; raises ``Wrong`` where they do not fit the memory.
+
+    Without a piece, shards are read whole.
+    """
+    values = part("split", lambda: whole_numbers(answer, "numbers for buffer, cache and piece"))
+    if len(values) not in (2, 3) or min(values) < 0:
+        raise Wrong("`split`: numbers of samples for buffer, cache and piece are asked for")
+    longest = max(map(len, job.shards))
+    buffer, cache, piece = values if len(values) == 3 else [*values, longest]
+    if piece < 1:
+        raise Wrong("`split`: a piece of 0 samples reads nothing")
+    if (rest := job.memory - buffer - cache) < job.batch:
         raise Wrong(f"`split`: {rest:,} of {job.memory:,} samples are left for batches in flight")
-    if values[0] < (most := max(map(len, job.shards))):
-        raise Wrong(f"`split`: a buffer of {values[0]} does not hold one shard of {most}")
-    return values[0], values[1]
+    if buffer < (most := min(piece, longest)):
+        what = "one shard" if piece >= longest else "one piece"
+        raise Wrong(f"`split`: a buffer of {buffer} does not hold {what} of {most}")
+    return buffer, cache, most
+
+
+def in_pieces(job: Job, piece: int) -> Job:
+    """The same job with its shards cut into pieces of so many samples, the last one shorter."""
+    cut = [s[i : i + piece] for s in job.shards for i in range(0, len(s), piece)]
+    return replace(
+        job, shards=tuple(cut), shard_of=np.repeat(np.arange(len(cut)), [*map(len, cut)])
+    )
 
 
 def openings(job: Job, order: Sequence[int]) -> list[tuple[int, int]]:
@@ -213,9 +253,19 @@ def reads(
             places = job.places(missed)
             answer = asker(list(places), job.latency, job.bandwidth)
             found = part("requests", functools.partial(covered, places, answer))
+            part("split", functools.partial(in_time, job, found))
             seconds[min(batch, batches - 1)] += read_seconds(found, job.latency, job.bandwidth)
             count += len(found) * (i >= len(job.shards))
     return seconds, count
+
+
+def in_time(job: Job, requests: Sequence[tuple[int, int, int]]) -> None:
+    """Raise ``Wrong`` where a request takes longer than the store's deadline."""
+    for request in requests:
+        if (seconds := read_seconds([request], job.latency, job.bandwidth)) > job.deadline:
+            size = f"{(request[2] - request[1]) / 1e6:.2g} MB in one request"
+            limit = f"the store gives up after {1e3 * job.deadline:.0f} ms"
+            raise Wrong(f"{size} take {1e3 * seconds:.0f} ms, and {limit}; is the piece too large?")
 
 
 def blame(job: Any, outcome: Any) -> str:
