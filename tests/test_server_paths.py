@@ -141,13 +141,26 @@ def test_processes_share_the_work_and_are_gone_afterwards() -> None:
     def longer(number: int) -> None:
         time.sleep(3 * offset)
 
-    with crew(job, longer, workers=2, calls=20) as seconds:
-        one, two, long = seconds(1, 0), seconds(2, 0), seconds(2, 1)
+    with crew(job, longer, workers=2, calls=20) as work:
+        one, two, long = (work(n, which).seconds for n, which in ((1, 0), (2, 0), (2, 1)))
     assert one >= 20 * offset
     assert two < 1.7 * one
     assert long > 1.7 * one
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_core_seconds_count_work_and_no_waiting() -> None:
+    def job(number: int) -> None:
+        time.sleep(0.2)
+        start = time.process_time()
+        while time.process_time() - start < 0.1:
+            pass
+
+    with crew(job, workers=2, calls=2) as work:
+        one, two = work(1, 0), work(2, 0)
+    assert 0.2 <= one.busy < 0.35 <= one.seconds
+    assert two.busy == pytest.approx(2 * one.busy, rel=0.3)
 
 
 def test_a_worker_that_fails_or_hangs_ends_in_one_sentence() -> None:
@@ -163,9 +176,9 @@ def test_a_worker_that_fails_or_hangs_ends_in_one_sentence() -> None:
     for job in (broken, stuck, stuck_later):
         with (
             pytest.raises(RuntimeError, match="failed or took too long"),
-            crew(job, workers=1, calls=2, timeout=3.0) as seconds,
+            crew(job, workers=1, calls=2, timeout=3.0) as work,
         ):
-            seconds(1, 0)
+            work(1, 0)
 
 
 def test_nodes_hold_the_cores_that_this_process_may_use(tmp_path: Path) -> None:
@@ -205,6 +218,6 @@ def test_no_job_no_worker_and_no_call_are_refused() -> None:
             pass
     with (
         pytest.raises(ValueError, match="1 workers and 1 jobs"),
-        crew(print, workers=1, calls=1) as seconds,
+        crew(print, workers=1, calls=1) as work,
     ):
-        seconds(2, 0)
+        work(2, 0)

@@ -36,7 +36,7 @@ from aiinfra.measure.workers import crew
 from aiinfra.model.paths import crowded, legs_to_gpu, path_time
 from aiinfra.results import Quantity, Table
 from aiinfra.show import (
-    Choice, Series, Slider, Span, breakdown, explorer, gap, image, ladder, server_map, sweep,
+    Choice, Series, Slider, Span, breakdown, explorer, gap, ladder, server_map, sweep,
     timeline,
 )
 from aiinfra.teach import check, compare, learned, ledger, predict, quiz
@@ -50,14 +50,14 @@ machine
 # ## How many cores feed one GPU?
 #
 # In every *epoch*, a pass over a data set, a CPU decodes each JPEG file, cuts out a random part,
-# scales that to 224 by 224 pixels, mirrors half of them and normalises the colours. ResNet-50
-# learns to name what they show. The files here are made, not taken: noise with the spectrum of
-# photographs, as large as the mean file of ImageNet, 115 kB.
+# scales that to 224 by 224 pixels, mirrors half of them and normalises the colours. ResNet-50 then
+# names what they show. Our files are noise with the spectrum of photographs, as large as ImageNet's
+# mean file, 115 kB.
 #
-# How many images does an H100 take? *MLPerf Storage*, a benchmark of drives, has no GPU: it waits
-# instead, 224 ms for 400 images. NVIDIA publishes its tuned loop, on an A100. ResNet-50's small
-# layers wait for memory, so we scale that rate by memory bandwidth. Until you have measured your
-# own loop, plan with the higher rate: an idle GPU costs more than cores.
+# How many images does an H100 take? *MLPerf Storage*, a benchmark of drives, waits in its place,
+# 224 ms for 400 images. NVIDIA publishes a tuned loop on an A100; small layers wait for memory, so
+# we scale by memory bandwidth. Before you can measure yours, plan with the higher rate: an idle GPU
+# costs more than cores.
 
 
 # %%
@@ -115,20 +115,16 @@ guess_cores = predict(
     "How many cores like yours must prepare images for an H100 at MLPerf's lower rate?",
     unit="cores", key="05.cores",
 )
-picture = decode(jpegs[0])
-cuts = [picture.resize((299, 224)), *(crop(picture, rng) for _ in range(3))]
-image(np.hstack([np.pad(c.convert("L"), ((0, 0), (0, 9)), constant_values=255) for c in cuts]),
-      label="brightness", title="One file, and what three epochs see of it",
-      source="model: noise with the spectrum of photographs")
 
 # %% [markdown]
 # **Measure.** First where the time of an image goes, on one core. Then *workers*: processes, each
 # its own Python, as those of a data loader. One alone, and as many as there are cores here (eight
 # at most), take turns, so that a slow moment of the machine meets both. Their start is not timed.
 #
-# What a system calls a core may be a *hardware thread*: two of them share one core's arithmetic and
-# prepare less than two cores. Other programs on the machine take their part as well; the quartiles
-# say how much the turns differ.
+# Two rates: by the *clock*, and by the *core-second*, a second for which a worker had a core. Where
+# other programs run, workers wait for cores: the first rate falls, the second hardly does. What a
+# system calls a core may be a *hardware thread*: two share one core, so both slow down.
+
 
 # %%
 MEAN, SPREAD = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], f32)  # ImageNet's colours
@@ -181,28 +177,30 @@ breakdown([(name, value, "cpu") for name, value in parts.items()],
 # %%
 @experiment(needs="cpu")
 def image_workers(counts, calls):
-    """Images a second of one worker and of more, in 9 turns; in 18 where the quartiles differ."""
-    rates, wide = {n: [] for n in counts}, math.inf
-    with crew(prepare, workers=max(counts), calls=calls) as seconds:
-        while len(rates[1]) < 9 or (wide > 1.25 and len(rates[1]) < 18):
+    """One worker and more prepare images, in turns: by the clock, and by the core-second."""
+    clock, busy = {n: [] for n in counts}, {n: [] for n in counts}
+    with crew(prepare, workers=max(counts), calls=calls) as work:
+        for _ in range(12):
             for n in counts:
-                rates[n].append(calls * n / seconds(n, 0))
-            low, high = np.percentile(rates[max(counts)], [25, 75])
-            wide = high / low
-    rows = [{"workers": n, "turns": len(r), **quartiles("rate", r)} for n, r in rates.items()]
-    return Table.from_rows(rows, {"rate": "images/s"})
+                shift = work(n, 0)
+                clock[n].append(calls * n / shift.seconds)
+                busy[n].append(calls * n / shift.busy)
+    rows = [{"workers": n, **quartiles("clock", clock[n]), **quartiles("core", busy[n])}
+            for n in counts]
+    return Table.from_rows(rows, {"clock": "images/s", "core": "images/s"})
 
 
 cores, dgx = machine.cores_usable, topology("dgx-h100")
 team = image_workers(sorted({1, min(2, cores), min(8, cores)}), calls=24)
 alone, most = team.table.rows()[0], team.table.rows()[-1]
-per_core, slow, fast = (most[f"rate{end}"] / most["workers"] for end in ("", "_low", "_high"))
-gain, noisy = most["rate"] / alone["rate"], " (a noisy run)" * (fast > 1.25 * slow)
+per_core, slow, fast = (most[f"core{end}"] for end in ("", "_low", "_high"))
+given, noisy = most["clock"] / per_core, " (a noisy run)" * (fast > 1.25 * slow)
 few, many, share = images_h100.rate / per_core, fast_h100 / per_core, dgx.cpus * dgx.cores / 8
-print(team, f"{most['workers']} workers prepare {gain:.2f} x as much as one"
-      + ": more than their number, which is noise" * (gain > most["workers"]),
-      f"a core beside others: {slow:,.0f} to {fast:,.0f} images/s{noisy}; an H100 needs "
-      f"{images_h100.rate / fast:.1f} to {images_h100.rate / slow:.1f} of them at MLPerf's rate, "
+print(Table({name: team[name] for name in ("workers", "clock", "core")},
+            {"clock": "images/s", "core": "images/s"}),
+      f"{team.source}: {most['workers']} workers got the time of {given:.1f} cores",
+      f"a core-second prepares {slow:,.0f} to {fast:,.0f} images{noisy}; an H100 needs "
+      f"{images_h100.rate / fast:.1f} to {images_h100.rate / slow:.1f} cores at MLPerf's rate, "
       f"{fast_h100 / fast:.1f} to {fast_h100 / slow:.1f} at NVIDIA's", sep="\n")
 end = 1.5 * max(many, share)
 lines = [Series("model: cores alike", [1, end], [per_core, end * per_core], "model",
@@ -210,8 +208,8 @@ lines = [Series("model: cores alike", [1, end], [per_core, end * per_core], "mod
 lines += [Series(name, [1, end], [rate, rate], "gpu") for name, rate in
           {"an H100, MLPerf": images_h100.rate, "an H100, NVIDIA": fast_h100}.items()]
 sweep(
-    [Series("workers here", team["workers"], team["rate"], "cpu", team["rate_low"],
-            team["rate_high"], source=team.source), *lines],
+    [Series("workers here", team["workers"], team["clock"], "cpu", team["clock_low"],
+            team["clock_high"], source=team.source), *lines],
     x=("cores at work", "cores"), y=("images prepared", "images/s"),
     mark=[(few, images_h100.rate, f"{few:.0f} cores"), (many, fast_h100, f"{many:.0f} cores"),
           (share, share * per_core, f"a DGX's {share:.0f}")],
@@ -220,18 +218,18 @@ sweep(
 
 # %%
 ledger.keep("prepare_rate", Quantity(per_core, "images/s", team.source, slow, fast))
-had = Quantity(share, "cores", f"source: {dgx.name}, {dgx.cpus} x {dgx.cores} cores for 8 GPUs")
+apart = images_h100.rate / alone["core"]
 cores_gap = compare(
-    guess_cores, limit=had, model=Quantity(
-        images_h100.rate / alone["rate"], "cores", "model: all as fast as one alone"),
-    measured=Quantity(few, "cores", f"{team.source}, for MLPerf's rate",
-                      images_h100.rate / fast, images_h100.rate / slow))
+    guess_cores, measured=Quantity(few, "cores", f"{team.source}, for MLPerf's rate",
+                                   images_h100.rate / fast, images_h100.rate / slow),
+    model=Quantity(apart, "cores", "model: all as fast as one alone"))
 guess_text = predict(
     "And how many cores must tokenise text while an H100 trains an 8-billion-parameter language "
     "model? Any number above 0.", unit="cores", key="05.text",
 )
-gap(cores_gap, title=f"At MLPerf's rate an H100 takes {few:.0f} of these cores; a DGX H100 has "
-    f"{share:.0f} for it{noisy}")
+gap(cores_gap, title=f"Workers side by side: an H100 takes {few:.0f} cores, not {apart:.0f}{noisy}"
+    if abs(few - apart) >= 1 else f"An H100 takes {few:.0f} of these cores at MLPerf's rate{noisy}")
+
 
 # %%
 WORD = re.compile(r" ?\w+| ?[^\w\s]+|\s+")
@@ -284,6 +282,7 @@ tokens_h100 = 0.4 * gpu.peaks["bf16"] / (6 * llama.parameters)  # 40 % of peak, 
 hungry = 3.94 * tokens_h100  # characters of English a token: the Llama 3 report, section 3.2
 print(f"one core tokenises {format_quantity(text['rate'][0], 'B/s')}; an H100 trains",
       f"{tokens_h100:,.0f} tokens/s of 3.94 B (Llama 3): {format_quantity(hungry, 'B/s')}")
+had = Quantity(share, "cores", f"source: {dgx.name}, {dgx.cpus} x {dgx.cores} cores for 8 GPUs")
 text_gap = compare(guess_text, limit=had, measured=Quantity(
     hungry / text["rate"][0], "cores", f"{text.source}, for a modelled H100"))
 under = 10.0 ** math.ceil(math.log10(text_gap.measured.value))
@@ -378,6 +377,14 @@ def feeding_model(samples, step, steps):
     return Table.from_rows(rows, dict.fromkeys(TIMES, "s")), words
 
 
+def lanes_of(rows):
+    """What the copy engine and the GPU do, for a timeline; the first span of each is named."""
+    kinds = {"copy": ("copy", "copied", "copy", "memory"), "GPU": ("work", "done", "batch", "gpu")}
+    return {lane: [Span(r[start], r[end], word * (i == 0), kind) for i, r in
+                   enumerate(r for r in rows if r[end] > r[start])]
+            for lane, (start, end, word, kind) in kinds.items()}
+
+
 copies = host_copy(2**27)
 copies
 
@@ -422,14 +429,6 @@ def gpu_feeding(samples, step, steps):
     return Table.from_rows(rows[steps:], dict.fromkeys(TIMES, "s"))
 
 
-def lanes_of(rows):
-    """What the copy engine and the GPU do, for a timeline; the first span of each is named."""
-    kinds = {"copy": ("copy", "copied", "copy", "memory"), "GPU": ("work", "done", "batch", "gpu")}
-    return {lane: [Span(r[start], r[end], word * (i == 0), kind) for i, r in
-                   enumerate(r for r in rows if r[end] > r[start])]
-            for lane, (start, end, word, kind) in kinds.items()}
-
-
 fed = gpu_feeding(BATCH, STEP, steps=10)
 first = {way: fed.table.where(way=way).rows()[:3] for way in WAYS}
 timeline({way: lanes_of(rows) for way, rows in first.items()},
@@ -461,9 +460,9 @@ print(f"images/s: PCIe 5 carries {carried:,.0f}, {share:.0f} such cores prepare 
 ends = [100 * BATCH * FLOATS / (STEP * min(copies[f"rate_{end}"][0], REACHED["pcie-5-x16"]))
         for end in ("high", "low")]
 copy_gap = compare(
-    guess_copy, limit=Quantity(took["pinned"], "%", "source: PCIe 5 copies by others"),
+    guess_copy, model=Quantity(took["pinned"], "%", "model: the link alone, copies by others"),
     measured=Quantity(took["pageable"], "%", f"{copies.source}; model: {words}", *ends))
-gap(copy_gap, kind="gpu", limit_is="least", title="With this machine's copy a pageable batch takes "
+gap(copy_gap, kind="gpu", title="With this machine's copy a pageable batch takes "
     f"{took['pageable']:.0f} % of the step, the link alone {took['pinned']:.1f} %")
 
 # %% [markdown]
@@ -541,13 +540,12 @@ def prepare_on_one_core(number):
 @experiment(needs="cpu")
 def pinning(workers, calls):
     """Images a second of workers on one core, and of workers that the system may spread."""
-    jobs = {"all on one core": prepare_on_one_core} if CORES else {}  # macOS cannot pin
-    jobs["free to spread"] = prepare
+    jobs = ({"on one core": prepare_on_one_core} if CORES else {}) | {"free to spread": prepare}
     rates = {name: [] for name in jobs}
-    with crew(*jobs.values(), workers=workers, calls=calls) as seconds:
-        for _ in range(9):
+    with crew(*jobs.values(), workers=workers, calls=calls) as work:
+        for _ in range(7):
             for which, name in enumerate(jobs):
-                rates[name].append(calls * workers / seconds(workers, which))
+                rates[name].append(calls * workers / work(workers, which).seconds)
     rows = [{"affinity": name, **quartiles("rate", got)} for name, got in rates.items()]
     return Table.from_rows(rows, {"rate": "images/s"})
 
@@ -572,14 +570,14 @@ def numa_reads(n_bytes):
 
 crowd = max(2, min(cores, 8))
 pinned, reads = pinning(crowd, calls=24), numa_reads(2**27)
-print(pinned, f"equal shares of {min(crowd, cores)} cores would leave one of them "
-      f"{100 / min(crowd, cores):.0f} % of the free rate", reads, sep="\n\n")
-print("" if len(NODES) > 1 else "One NUMA node here: nothing far to measure.")
+kept, fair = 100 * pinned["rate"][0] / pinned["rate"][-1], 100 / min(crowd, cores)
+told = (f"one core kept {kept:.0f} % of the free rate; one of {100 / fair:.0f} idle ones keeps "
+        f"{fair:.0f} %" + ": other programs held the rest" * (kept > 1.3 * fair))
+print(pinned, told * bool(CORES), reads, "one node: nothing far" * (len(NODES) == 1), sep="\n\n")
 near, far, bus = overhead("numa-local-read"), overhead("numa-remote-read"), link("pcie-5-x16")
-flows = {f"batches, {share:.0f} cores x {per_core:,.0f} images/s": ready * FLOATS,
-         "the same for four GPUs": 4 * ready * FLOATS, "all that another CPU reads": far.value,
-         "copies to four GPUs over PCIe 5": 4 * bus.bandwidth_per_direction}
-print(Table({"flow": list(flows), "rate": list(flows.values())}, {"rate": "B/s"}))
+print(Table({"flow": ["batches for four GPUs", "read by another CPU", "PCIe 5 to four GPUs"],
+             "rate": [4 * ready * FLOATS, far.value, 4 * bus.bandwidth_per_direction]},
+            {"rate": "B/s"}))
 far_gap = compare(guess_far, measured=Quantity(100 * far.value / near.value, "%",
                                                far.quantity().source))
 ladder([("own memory", near.quantity(), "memory"), ("the other CPU's", far.quantity(), "memory")],
@@ -590,8 +588,9 @@ ladder([("own memory", near.quantity(), "memory"), ("the other CPU's", far.quant
 # since the system must find a page, clear it and enter it in its tables; loaders therefore reuse
 # their buffers.
 #
-# A loader's batches are far below what the link between the CPUs carries, as the last table says.
-# Far memory bites where GPUs copy at the full rate of PCIe: loading weights, or swapping states.
+# Four GPUs' batches, what 56 cores prepare at 0.6 MB an image, are far below what the link between
+# the CPUs carries (last table). Far memory bites where GPUs copy at the full rate of PCIe: loading
+# weights, or swapping states.
 # Latency rises too, from 89 to 143 ns in [the same
 # run](https://github.com/gjbex/Code-optimization/blob/master/info/icelake_mlc.txt). In 2017 a P100
 # took [12.2 GB/s](https://github.com/mpicbg-scicomp/gearshifft/pull/82) from its own CPU's memory
@@ -611,8 +610,8 @@ ladder([("own memory", near.quantity(), "memory"), ("the other CPU's", far.quant
 # %%
 guess_detour = predict(
     "The weights of an 8-billion-parameter model, 16 GB, lie on one drive of a DGX H100. How many "
-    "per cent longer do they take through the CPU's memory, one way and then the other, than "
-    "straight into a GPU?", unit="%", key="05.detour",
+    "seconds longer do they take into the CPU's memory and then to a GPU than straight there?",
+    unit="s", key="05.detour",
 )
 
 # %% [markdown]
@@ -665,23 +664,23 @@ print(f"{loaded.source}:", loaded.table, sep="\n")
 paths = {row["way"]: weights / row["rate"] for row in rates.rows()}
 paths["GPUDirect"] = path_time(weights, legs_to_gpu(topology("dgx-h100"), "drive")).seconds
 detour_gap = compare(guess_detour, measured=Quantity(
-    100 * (paths["whole"] / paths["GPUDirect"] - 1), "%", f"model: {words}"))
+    paths["whole"] - paths["GPUDirect"], "s", f"model: {words}"))
 ladder([(way, Quantity(t, "s", f"model: {words}"), "storage") for way, t in paths.items()],
-       title=f"From one drive the detour in one piece costs {detour_gap.measured.value:.0f} %, "
-       "in chunks nothing", label="16 GB into a GPU")
+       title="From one drive the detour costs "
+       f"{format_quantity(detour_gap.measured.value, 's')} in one piece, nothing in chunks",
+       label="16 GB into a GPU")
 
 # %% [markdown]
 # **Explain.** A path is as fast as its slowest link, and from one drive that is the drive, nine
-# times slower than PCIe 5. A bounce buffer adds a leg; moved in one piece, the two legs add up; in
-# chunks the faster one hides. So GPUDirect gains little from one drive. It pays where two GPUs
-# share a link to their CPU and adapters fill it: the table below has all eight GPUs loading.
+# times slower than PCIe 5. A bounce buffer adds a leg; in one piece the legs add up, in chunks the
+# faster one hides. So GPUDirect gains little from one drive. It pays where two GPUs share a link to
+# their CPU and adapters fill it, as in the table below.
 #
 # **Change one thing.** In the explorer, let the other CPU's memory feed one GPU, then all eight.
-# In which servers does the link between the CPUs set the pace?
+# When does the link between the CPUs set the pace?
 #
-# <details><summary>Answer</summary>For one GPU in those with PCIe 5, which is faster than that
-# link; with PCIe 4 it is slower. For all eight in every server, since four GPUs share the
-# link.</details>
+# <details><summary>Answer</summary>One GPU: where PCIe is faster, from PCIe 5 on. All eight: in
+# every server, for four GPUs share it.</details>
 
 
 # %%
@@ -694,7 +693,8 @@ def journey(axes, box, source, via, size, who):
              f"{format_quantity(time.seconds, 's')}")
     if len(legs) > 1:  # into the CPU's memory, and out of it
         first, then = (format_quantity(leg, "s") for leg in time.legs)
-        title += f": {first} + {then}" if via == "bounce" else f": {first} beside {then}"
+        both = f"{first} to memory" + (f", then {then}" if via == "bounce" else f" beside {then}")
+        title += f": {both}"
     return server_map(topology(box), [hop for leg in legs for hop in leg], title, bound=time.bound,
                       source="model: links at their rated speed, one way; CPU to CPU as Ice Lake")
 

@@ -8,27 +8,42 @@ Windows. Functions of a notebook travel by value (``numba`` ships the pickler fo
 from __future__ import annotations
 
 import pickle
+import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, BinaryIO
 
 from aiinfra.measure.timing import first_call
 
 COMMAND = [sys.executable, "-m", "aiinfra.measure.workers"]
-READY = b"r"
+SIGN = struct.Struct("=sd")  # "r" for ready, and the core-seconds of the work
 Process = subprocess.Popen[bytes]
 Job = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Seconds by the clock from the sign to the last worker's end; core-seconds of all workers.
+
+    ``busy`` counts only the time for which the system let them work: on a machine that others use
+    too it hardly grows, while ``seconds`` does.
+    """
+
+    seconds: float
+    busy: float
 
 
 @contextmanager
 def crew(
     *jobs: Job, workers: int, calls: int, timeout: float = 60.0
-) -> Iterator[Callable[[int, int], float]]:
-    """Start processes, and yield ``seconds(n, which)``: what ``n`` of them take for one job.
+) -> Iterator[Callable[[int, int], Shift]]:
+    """Start processes, and yield ``work(n, which)``: the shift of ``n`` of them at one job.
 
     Each of the first ``n`` calls ``jobs[which]`` ``calls`` times, with the numbers from 0; the
     others wait without work. So several crowds and jobs can be timed in turns, and a slow moment
@@ -44,16 +59,18 @@ def crew(
     parcel = pickler.dumps((jobs, calls))
     started = [_start(parcel) for _ in range(workers)]
 
-    def seconds(n: int, which: int = 0) -> float:
+    def work(n: int, which: int = 0) -> Shift:
         if not (0 < n <= workers and 0 <= which < len(jobs)):
             raise ValueError(f"there are {workers} workers and {len(jobs)} jobs")
+        spent: list[float] = []
         with _watched(started, timeout):
-            return first_call(_run, started[:n], bytes([which]))
+            wall = first_call(_run, started[:n], bytes([which]), spent)
+        return Shift(wall, sum(spent))
 
     try:
         with _watched(started, timeout):
             _hear(started)
-        yield seconds
+        yield work
     finally:
         _stop(started)
 
@@ -76,10 +93,10 @@ def _watched(started: list[Process], timeout: float) -> Iterator[None]:
         watchdog.cancel()
 
 
-def _run(some: list[Process], which: bytes) -> None:
+def _run(some: list[Process], which: bytes, spent: list[float]) -> None:
     for process in some:
         _tell(process, which)
-    _hear(some)
+    spent += _hear(some)
 
 
 def _tell(process: Process, message: bytes) -> None:
@@ -91,15 +108,19 @@ def _tell(process: Process, message: bytes) -> None:
         pass  # it has died: the next reading says so
 
 
-def _hear(some: list[Process]) -> None:
-    """Wait for a sign of every worker."""
+def _hear(some: list[Process]) -> list[float]:
+    """Wait for a sign of every worker: its core-seconds."""
+    spent = []
     for process in some:
         assert process.stdout is not None
-        if process.stdout.read(1) != READY:
+        sign = process.stdout.read(SIGN.size)
+        if len(sign) < SIGN.size or SIGN.unpack(sign)[0] != b"r":
             raise RuntimeError(
                 "a worker process failed or took too long; call the job once in this notebook to "
                 "see why"
             )
+        spent.append(SIGN.unpack(sign)[1])
+    return spent
 
 
 def _stop(started: list[Process]) -> None:
@@ -119,13 +140,17 @@ def main() -> None:
     jobs, calls = pickle.load(source)
     for job in jobs:
         job(0)
-    signs.write(READY)
-    signs.flush()
-    while sign := source.read(1):
+    _sign(signs, 0.0)
+    while which := source.read(1):
+        start = time.process_time()
         for number in range(calls):
-            jobs[sign[0]](number)
-        signs.write(READY)
-        signs.flush()
+            jobs[which[0]](number)
+        _sign(signs, time.process_time() - start)
+
+
+def _sign(signs: BinaryIO, spent: float) -> None:
+    signs.write(SIGN.pack(b"r", spent))
+    signs.flush()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from aiinfra.facts.topology import Topology
 from aiinfra.facts.world_catalogue import server
 from aiinfra.model.paths import Hop
 from aiinfra.show.canvas import HouseAxes, finish, house_style, new_axes
-from aiinfra.show.layout import wrap
+from aiinfra.show.layout import text_size, wrap
 from aiinfra.show.marks import Look, panel, spot, stroke, write
 from aiinfra.show.style import COLOURS, INNER, MUTED, TEXT, words_on
 from aiinfra.show.words import sentence
@@ -59,7 +59,9 @@ def server_map(
         # Each box says what it is, so that it needs no hatch: half the artists, twice as quick.
         panel(axes, x - width / 2, y - BOX / 2, width, BOX, COLOURS[kind], zorder=3)
         look = Look(ha="center", zorder=6)
-        write(axes, x, y, _label(name, box), colour=words_on(kind), bold=True, **look)
+        label = _label(name, box)
+        fits = text_size(label, bold=True)[0] < width  # else the plain, narrower letters
+        write(axes, x, y, label, colour=words_on(kind), bold=fits, **look)
     for row, text in notes_of(box).items():
         write(axes, 0, ROWS[row], wrap(text, NOTES - 0.1), colour=MUTED)
     _number(axes, places, path, bound)
