@@ -49,15 +49,15 @@ machine
 # %% [markdown]
 # ## How many cores feed one GPU?
 #
-# In every *epoch*, a pass over a data set, a CPU decodes each JPEG file, cuts out a random part,
-# scales that to 224 by 224 pixels, mirrors half of them and normalises the colours. ResNet-50 then
-# names what they show. Our files are noise with the spectrum of photographs, as large as ImageNet's
-# mean file, 115 kB.
+# In every *epoch*, a pass over the data, a CPU decodes each JPEG file, cuts out a random part,
+# scales it to 224 by 224 pixels, mirrors half of them and normalises the colours. ResNet-50 then
+# names what they show. Our files are noise with the spectrum of photographs, large as ImageNet's
+# mean, 115 kB.
 #
 # How many images does an H100 take? *MLPerf Storage*, a benchmark of drives, waits in its place,
 # 224 ms for 400 images. NVIDIA publishes a tuned loop on an A100; small layers wait for memory, so
-# we scale by memory bandwidth. Before you can measure yours, plan with the higher rate: an idle GPU
-# costs more than cores.
+# we scale by memory bandwidth. Until you measure yours, plan with the higher rate: idle GPUs cost
+# more than cores.
 
 
 # %%
@@ -198,7 +198,8 @@ given, noisy = most["clock"] / per_core, " (a noisy run)" * (fast > 1.25 * slow)
 few, many, share = images_h100.rate / per_core, fast_h100 / per_core, dgx.cpus * dgx.cores / 8
 print(Table({name: team[name] for name in ("workers", "clock", "core")},
             {"clock": "images/s", "core": "images/s"}),
-      f"{team.source}: {most['workers']} workers got the time of {given:.1f} cores",
+      f"{team.source}: {most['workers']} workers got the time of {given:.1f} cores"
+      + "; other programs held the rest" * (given < 0.8 * most["workers"]),
       f"a core-second prepares {slow:,.0f} to {fast:,.0f} images{noisy}; an H100 needs "
       f"{images_h100.rate / fast:.1f} to {images_h100.rate / slow:.1f} cores at MLPerf's rate, "
       f"{fast_h100 / fast:.1f} to {fast_h100 / slow:.1f} at NVIDIA's", sep="\n")
@@ -208,7 +209,7 @@ lines = [Series("model: cores alike", [1, end], [per_core, end * per_core], "mod
 lines += [Series(name, [1, end], [rate, rate], "gpu") for name, rate in
           {"an H100, MLPerf": images_h100.rate, "an H100, NVIDIA": fast_h100}.items()]
 sweep(
-    [Series("workers here", team["workers"], team["clock"], "cpu", team["clock_low"],
+    [Series("workers by the clock", team["workers"], team["clock"], "cpu", team["clock_low"],
             team["clock_high"], source=team.source), *lines],
     x=("cores at work", "cores"), y=("images prepared", "images/s"),
     mark=[(few, images_h100.rate, f"{few:.0f} cores"), (many, fast_h100, f"{many:.0f} cores"),
@@ -301,8 +302,8 @@ gap(text_gap, title=f"Text for an H100 takes less than {under:g} core of {share:
 # |2 a GPU; images: see above|loader of ready tokens|
 # |4|operating system|
 #
-# With text, 36 of a DGX H100's 112 cores work; the others write checkpoints, hold optimiser states,
-# or idle.
+# With text, 36 of a DGX H100's 112 cores work; the others write checkpoints, update offloaded
+# optimiser states, or idle.
 #
 # **Change one thing.** Raise the quality: `encode_jpeg(photo(rng), quality=97)`. Which stage grows?
 
@@ -531,8 +532,7 @@ guess_far = predict(
 CORES, NODES = usable_cores(), numa_nodes()
 
 
-def prepare_on_one_core(number):
-    """Like ``prepare``, by a process that may use the first core only."""
+def prepare_on_one_core(number):  # like ``prepare``, on the first core only
     with on_cores(*CORES[:1]):
         return prepare(number)
 
@@ -588,13 +588,13 @@ ladder([("own memory", near.quantity(), "memory"), ("the other CPU's", far.quant
 # since the system must find a page, clear it and enter it in its tables; loaders therefore reuse
 # their buffers.
 #
-# Four GPUs' batches, what 56 cores prepare at 0.6 MB an image, are far below what the link between
-# the CPUs carries (last table). Far memory bites where GPUs copy at the full rate of PCIe: loading
-# weights, or swapping states.
+# Four GPUs' batches, what 56 cores prepare at 0.6 MB an image, are far below what crosses between
+# the CPUs (last table). Far memory bites where GPUs copy at PCIe's full rate: loading weights, or
+# swapping states.
 # Latency rises too, from 89 to 143 ns in [the same
 # run](https://github.com/gjbex/Code-optimization/blob/master/info/icelake_mlc.txt). In 2017 a P100
 # took [12.2 GB/s](https://github.com/mpicbg-scicomp/gearshifft/pull/82) from its own CPU's memory
-# and 3.8 from the other's. So keep each GPU's workers on its own CPU.
+# and 3.8 from the other's. So keep a GPU's workers on its CPU.
 #
 # **Change one thing.** One worker more: `pinning(crowd + 1, calls=24)`. Which rate moves?
 
