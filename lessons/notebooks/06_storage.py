@@ -3,8 +3,8 @@
 #
 # **How many GPUs does the disk under you feed, and for how long do they stand still?**
 #
-# *You'll do:* read one file in several ways, starve a training loop and feed it again, stop one
-# with checkpoints, and hang more and more accelerators on your disk.
+# *You'll do:* read a file in several ways, starve a training loop and feed it again, stop one with
+# checkpoints (saved states), and hang more and more accelerators on your disk.
 #
 # *You'll learn*
 #
@@ -28,7 +28,7 @@ import numpy as np
 from aiinfra.facts.catalogue import drive, drives, overhead
 from aiinfra.facts.workloads import workload, workloads
 from aiinfra.facts.world_catalogue import model_shape
-from aiinfra.measure import experiment, first_call, probe, time_call
+from aiinfra.measure import experiment, first_call, probe
 from aiinfra.measure.disk import disk_file, forget, forget_path, scratch
 from aiinfra.measure.loading import (
     FileSamples, idle, save_beside, train, train_together, worker_options, write_samples
@@ -36,7 +36,7 @@ from aiinfra.measure.loading import (
 from aiinfra.model import storage
 from aiinfra.results import Quantity, Table
 from aiinfra.show import (
-    Choice, Scale, Series, Slider, Span, explorer, gap, ladder, sweep, timeline
+    Choice, Scale, Series, Slider, Span, breakdown, explorer, gap, ladder, sweep, timeline
 )
 from aiinfra.teach import check, compare, learned, ledger, predict, quiz
 from aiinfra.units import format_quantity
@@ -51,16 +51,16 @@ machine = probe()
 #
 # A disk is asked for *blocks*. It answers after a wait, the *latency*, and sends the bytes. Take
 # a file past the cache, its blocks at random places, each asked for when the last has come:
-# blocks of 8 MiB, or blocks of 4 KiB. The next cell prints what the data sheet of one drive
-# states.
+# blocks of 8 MiB, or blocks of 4 KiB. The next cell prints the data sheet of a drive to reason
+# with. Yours is another one, or a virtual disk: a part of a drive, or of a store behind a network.
 
 # %%
 KIB4, MIB, MIB8 = 2**12, 2**20, 2**23
 data_sheet = drive("nvme-pcie-3")
-print("latency:", data_sheet.quantity("read_latency"))
-print("rate:", data_sheet.quantity("sequential_read"))
+print(f"{data_sheet.name}, latency:", data_sheet.quantity("read_latency"))
+print(f"{data_sheet.name}, rate:", data_sheet.quantity("sequential_read"))
 guess_small = predict(
-    "How many times as many bytes a second come in blocks of 8 MiB as in blocks of 4 KiB?",
+    "On your disk, how many times as many bytes a second come in blocks of 8 MiB as of 4 KiB?",
     unit="x", key="06.small_blocks",
 )
 
@@ -68,6 +68,9 @@ guess_small = predict(
 # **Measure.** First the caches. A file of random bytes is written to the disk and dropped from
 # the page cache, then read from start to end in blocks of 1 MiB: past the cache, through it for
 # the first time, and again.
+#
+# The cell after it reads blocks, in three rounds and a new order each, because a shared disk
+# changes within seconds. It takes some ten seconds.
 
 
 # %%
@@ -116,101 +119,124 @@ ladder(
 @experiment(needs="disk")
 def requests(cases, size):
     """Read blocks of a file; a case is (how, block in bytes, requests under way)."""
-    rng, rows = np.random.default_rng(), []
+    rng, seconds = np.random.default_rng(), {case: [] for case in cases}
     with disk_file(size) as file:
-        read_all(file.direct, size)  # no case is the first to touch the file
-        for how, block, depth in (cases[i] for i in rng.permutation(len(cases))):
-            slots, count = size // block, depth * min(16, max(1, 2**25 // block // depth))
+        def run(how, block, depth):
+            count = depth * max(1, min(max(16, 64 // depth), 2**25 // block // depth))
             buffers = [mmap.mmap(-1, block) for _ in range(depth)]
-
-            def read_some(buffer, places):
-                for place in places:
-                    read(buffer, place)
+            read = file.read_cached if how == "in memory" else file.read
 
             def call():
-                places = rng.integers(slots, size=count) * block
+                places = rng.integers(size // block, size=count) * block
                 if how == "in order":
-                    places = (places[0] + block * np.arange(count)) % (slots * block)
-                list(pool.map(read_some, buffers, places.reshape(depth, -1).tolist()))
+                    places = (places[0] + block * np.arange(count)) % (size // block * block)
+                list(pool.map(lambda buffer, some: [read(buffer, place) for place in some],
+                              buffers, places.reshape(depth, -1).tolist()))
 
-            read = file.read_cached if how == "in memory" else file.read
-            if how == "in memory":
-                read_all(file.cached, size)
             with ThreadPoolExecutor(depth) as pool:
-                run = time_call(call, min_time=0.01, budget=0.15)
+                call()  # starts the threads
+                return [first_call(call) / (count * block) for _ in range(4)]
+
+        for _ in range(3):
             forget(file.cached)
-            rows.append({"how": how, "block": block, "depth": depth,
-                         **run.columns("rate", work=count * block)})
+            for case in sorted(cases, key=lambda case: (case[0] == "in memory", rng.random())):
+                if case[0] == "in memory":
+                    read_all(file.cached, size)
+                seconds[case] += run(*case)
+    rows = [{"how": how, "block": block, "depth": depth, **spread("rate", 1 / np.array(times))}
+            for (how, block, depth), times in seconds.items()]
     return Table.from_rows(rows, {"block": "B", "rate": "B/s"})
 
 
 blocks, depths = [KIB4, 2**14, 2**16, 2**18, MIB, MIB8], [1, 2, 4, 8, 16, 32, 64]
 cases = {"one at a time": [("random", block, 1) for block in blocks],
          "8 under way": [("random", block, 8) for block in blocks[:4]],
-         "on disk": [("random", KIB4, depth) for depth in depths],
-         "in memory": [("in memory", KIB4, depth) for depth in depths],
+         **{how: [(how, KIB4, depth) for depth in depths] for how in ("random", "in memory")},
          "in order": [("in order", KIB4, 1)]}
 disk = requests([*dict.fromkeys(case for some in cases.values() for case in some)], SIZE)
 line = {name: [disk.quantity("rate", how=how, block=block, depth=depth)
                for how, block, depth in some] for name, some in cases.items()}
-small, large = line["one at a time"][0], line["one at a time"][-1]
-wait = max(KIB4 / small.value - KIB4 / large.value, 0.0)  # s until a block of no bytes is there
+taken = np.array(blocks) / [q.value for q in line["one at a time"]]  # s for a block
+per_byte, wait = np.polyfit(blocks, taken, 1, w=1 / taken)  # a straight line; all sizes count alike
 found = {name: np.array([(q.value, q.low, q.high) for q in line[name]]).T for name in line}
 sweep(
     [Series(name, blocks[: found[name].shape[1]], found[name][0], "storage", *found[name][1:],
             disk.source) for name in ("one at a time", "8 under way")]
-    + [Series("model: one at a time", blocks, [b / (wait + b / large.value) for b in blocks],
-              "model", source="model: a wait, fitted at 4 KiB, then the bytes")],
-    x=Scale("block", "B"), y=("rate", "B/s"), title="Small blocks wait; many wait side by side",
+    + [Series("model: one at a time", blocks, [b / (wait + b * per_byte) for b in blocks],
+              "model", source="model: a wait, then the bytes, fitted to all sizes")],
+    x=Scale("block", "B"), y=("rate", "B/s"), title="Small blocks bring few bytes a second",
 )
 
 # %%
-sheet = [b / (data_sheet.read_latency + b / data_sheet.sequential_read) for b in (MIB8, KIB4)]
+def sheet_rate(block):
+    """Bytes a second in such blocks, one at a time, by the data sheet."""
+    return block / (data_sheet.read_latency + block / data_sheet.sequential_read)
+
+
+small, large = line["one at a time"][0], line["one at a time"][-1]
 in_order = line["in order"][0].value / small.value
-told = format_quantity(wait, "s"), format_quantity(large.value, "B/s")
-print("your disk: latency {}, rate {}".format(*told))
+told = format_quantity(wait, "s"), format_quantity(1 / per_byte, "B/s")
+print("your disk, by a line through all sizes: latency {}, rate {}".format(*told))
+over = data_sheet.read_latency / wait, data_sheet.sequential_read * per_byte
+print("the drive of the sheet: {:.2g} times your latency, {:.2g} times your rate".format(*over))
 print(f"4 KiB in order: {in_order:.1f} times the rate of random places")
 small_gap = compare(
     guess_small,
     measured=Quantity(large.value / small.value, "x", disk.source),
-    model=Quantity(sheet[0] / sheet[1], "x", f"model: latency and rate of the {data_sheet.name}"),
+    model=Quantity(sheet_rate(MIB8) / sheet_rate(KIB4), "x",
+                   f"model: latency and rate of the {data_sheet.name}"),
 )
 gap(small_gap, kind="storage",
-    title=f"Who reads 4 KiB at a time waits for {wait * small.value / KIB4:.0%} of the time")
+    title=f"Blocks of 8 MiB bring {large.value / small.value:.0f} times the bytes of 4 KiB blocks")
 
 # %% [markdown]
-# **Explain.** Small blocks pay the wait for hardly any bytes. The model has the latency and rate
-# of a data sheet, the line above yours. Order gains little: past the cache nobody reads ahead (the
-# system does so through it: "first time" may be faster), and flash has no arm to move. The way out
-# is more requests under way. By Little's law, they are requests a second × wait. Threads do it
-# here, workers later.
+# **Explain.** A small block pays a whole wait for few bytes. The model here is the drive of the data
+# sheet: its two printed factors, multiplied, are about the distance. The dashed line above is your
+# disk. Order gains little past the cache, where nobody reads ahead; flash has no arm to move. "8
+# under way" ends where waits hardly count. More under way is the way out: threads here, workers
+# later.
 #
 # **Change one thing.** The next figure changes only the number under way, then repeats it in
 # memory, where only Python limits. Which points would twice the latency move?
 #
-# <details><summary>Answer</summary>Those on the rise: requests under way over the wait.</details>
+# <details><summary>Answer</summary>Those on the rise.</details>
 
 # %%
-rate, memory = (np.array([q.value / KIB4 for q in line[name]]) for name in ("on disk", "in memory"))
+def wait_of_each(under_way, reads):
+    """Seconds by Little's law: requests under way = requests a second x wait."""
+    return under_way / reads
+
+
+(rate, *rate_ends), (memory, *memory_ends) = (
+    found[name] / KIB4 for name in ("random", "in memory"))
 ledger.keep("disk_random_reads", Quantity(rate.max(), "operations/s", disk.source))
-print(disk.source, *(f"{n:2} under way: {reads:7,.0f} reads/s, each waits {1e6 * n / reads:.0f} µs"
-                     for n, reads in zip(depths, rate, strict=True)), sep="\n")
+print(disk.source)
+for n, reads in zip(depths, rate, strict=True):
+    print(f"{n:2} under way: {reads:7,.0f} reads/s, so each waits "
+          f"{1e6 * wait_of_each(n, reads):.0f} µs")
+python = memory[rate.argmax()] / rate.max()
+limit = "the disk limits" if python > 2 else "Python may be the limit"
+print(f"At the top, Python alone gets {python:.1f} times as many from memory: {limit}.")
 sweep(
-    [Series(f"{disk.kind}, disk", depths, rate, "storage", source=disk.source),
-     Series(f"{disk.kind}, in memory", depths, memory, "memory"),
-     Series("model: Little's law", depths, np.array(depths) * rate[0], "model",
+    [Series(f"{disk.kind}, disk", depths, rate, "storage", *rate_ends, disk.source),
+     Series(f"{disk.kind}, in memory", depths, memory, "memory", *memory_ends),
+     Series("model: the wait stays", depths, np.array(depths) * rate[0], "model",
             source="model: requests under way over the wait of one")],
     x="requests under way", y=("random reads of 4 KiB", "operations/s"),
     title=f"The disk serves {rate.max() / rate[0]:.1f} times as many, if asked for them at once",
 )
 
 # %% [markdown]
+# *Little's law* holds at every point: requests under way = requests a second × wait. While the wait
+# stays, twice as many under way bring twice as many. At the top no more are served: they queue, and
+# each waits longer.
+#
 # ## How long does the accelerator wait for its data?
 #
-# A training loop takes a batch, computes, takes the next. Here a batch is 8 files of 115 kB (like
-# ImageNet's pictures) and a step 40 ms. A file answers after 12 ms, as from a fast store in the
-# network (a sleep: your disk is faster). torch's `DataLoader` loads batches in the training
-# process or in *workers*, processes that run ahead of it.
+# A training loop takes a batch, computes, takes the next. Here a batch is 8 files of 115 kB and a
+# step 40 ms. A file answers after 14 ms, as from a fast store in the network (a sleep: your disk is
+# faster). torch's `DataLoader` loads batches in the training process or in *workers*, processes
+# that run ahead of it.
 
 # %%
 guess_idle = predict(
@@ -220,18 +246,19 @@ guess_idle = predict(
 
 # %% [markdown]
 # **Measure.** The loop notes when each batch was loaded and computed. Each worker may be some
-# batches ahead (torch's `prefetch_factor`). In the last two cases, every 80th file answers late,
-# after 160 ms.
+# batches ahead (torch's `prefetch_factor`). In the last two cases, one file of the 15th batch
+# answers late, after 160 ms.
 
 
 # %%
 SAMPLE, BATCH, STEP = int(workload("resnet50-h100").sample_bytes), 8, 0.040
-WAIT, LATE = 0.012, 0.160  # s; for small objects in S3, Amazon states tens of milliseconds
+LATE_BATCH = 14  # from 0: the queue is full by then
+WAIT, LATE = 0.014, 0.160  # s; for small objects in S3, Amazon states tens of milliseconds
 
 
 def waits(late, files):
     """Seconds after which each file answers."""
-    return np.where(np.arange(files) % 80 == 40, late, WAIT)
+    return np.where(np.arange(files) == LATE_BATCH * BATCH, late, WAIT)
 
 
 @experiment(needs="torch")
@@ -261,10 +288,10 @@ CASES = [(0, 2, WAIT), (1, 2, WAIT), (2, 2, WAIT), (4, 2, WAIT), (4, 1, LATE), (
 loads = starved(CASES, steps=18)
 
 
-def lanes(case, first=9, last=14):
-    """The lanes of one run between two of its steps."""
+def lanes(case, first=9, last=15):
+    """The lanes of one run, from the begin of a step to the begin of another."""
     rows = [row for row in loads.table.rows() if tuple(row["case"]) == case]
-    start, stop, workers = rows[first]["begin"], rows[last]["end"], max(case[0], 1)
+    start, stop, workers = rows[first]["begin"], rows[last]["begin"], max(case[0], 1)
 
     def cut(a, b, *words):
         return Span(max(a, start) - start, min(b, stop) - start, *words)
@@ -274,46 +301,63 @@ def lanes(case, first=9, last=14):
                 for k, r in enumerate(rows, start=1)
                 if k % workers == w and r["load_end"] > start and r["load_begin"] < stop]
                for w in range(workers)}
-    steps = [cut(r["begin"], r["end"], "step", "gpu") for r in rows[first : last + 1]]
+    steps = [cut(r["begin"], r["end"], "step", "gpu") for r in rows[first:last]]
     return loading | {"accelerator": steps}
 
 
 shares = {tuple(case): share for case, share in zip(loads["case"], loads["idle"], strict=True)}
-timeline({f"{case[0] or 'no'} workers, six of the steps": lanes(case)
+timeline({f"{case[0] or 'no'} workers, six steps and waits": lanes(case)
           for case in (CASES[0], CASES[2]) if case in shares},
          title="Loading between the steps, and beside them", source=loads.source)
 
 # %%
-def period(workers, ahead, late, steps=18):
-    """Seconds from step to step by the model: it follows every batch."""
+def modelled(workers, ahead, late, steps=18):
+    """When each step but the first begins and ends by the model: it follows every batch."""
     loading = waits(late, steps * BATCH).reshape(steps, BATCH).sum(axis=1)
-    reading = BATCH * SAMPLE / large.value
-    begin = storage.loader_timeline(reading, loading, STEP, workers, ahead).begin
-    return (begin[-1] - begin[1]) / (steps - 2)
+    time = storage.loader_timeline(BATCH * SAMPLE / large.value, loading, STEP, workers, ahead)
+    return time.begin[1:], time.end[1:]
+
+
+def period(begin, end):
+    """Seconds from step to step."""
+    return (begin[-1] - begin[0]) / (len(begin) - 1)
+
+
+def late_by(begin, end):
+    """How long the accelerator waits for the late batch."""
+    return 1e3 * (begin[LATE_BATCH - 1] - end[LATE_BATCH - 2])
 
 
 for case, waited in shares.items():
-    told = f"workers: {case[0]}, ahead: {case[1]}" + ", some late" * (case[2] == LATE)
-    print(f"{told}: idle {waited:.0%} of all steps, by the model {1 - STEP / period(*case):.0%}")
+    rows = [row for row in loads.table.rows() if tuple(row["case"]) == case]
+    begin, end = ([row[name] for row in rows] for name in ("begin", "end"))
+    model = modelled(*case)
+    print(f"workers: {case[0]}, ahead: {case[1]}" + ", one batch late" * (case[2] == LATE)
+          + f": idle {waited:.0%} from the first step to the last,"
+          f" by the model {1 - STEP / period(*model):.0%}")
+    if case[2] == LATE:
+        print(f"  the late batch is waited for {late_by(begin, end):.0f} ms, "
+              f"by the model {late_by(*model):.0f} ms")
 two = CASES[2] if CASES[2] in shares else CASES[0]  # where shared memory is too small
+pace = period(*modelled(*two))
 idle_gap = compare(
     guess_idle,
     measured=Quantity(STEP * shares[two] / (1 - shares[two]), "s", loads.source),
-    model=Quantity(period(*two) - STEP, "s", f"model: a batch every {1e3 * period(*two):.0f} ms"),
+    model=Quantity(pace - STEP, "s", f"model: a batch every {1e3 * pace:.0f} ms"),
 )
-gap(idle_gap, kind="storage",
-    title=f"With {two[0] or 'no'} workers, a step takes {1 / (1 - shares[two]):.1f} times as long")
+gap(idle_gap, kind="storage", title=f"With {two[0] or 'no'} workers, the accelerator stands still "
+                                    f"for {1e3 * idle_gap.measured.value:.0f} ms a step")
 
 # %% [markdown]
-# **Explain.** Without workers, loading and computing take turns. With `w` workers, a batch is
-# there every `8 × 12 ms / w`; the slower of that and the step sets the pace. Two workers end
-# together: two steps, then one wait. The waits lie side by side, nothing gets faster. Handing
-# batches over and sharing cores come on top. A late batch is hidden if it takes less than workers ×
-# batches ahead × step.
+# **Explain.** Without workers, loading and computing take turns. With `w`, a batch is there every
+# `8 × 14 ms / w`; the slower of that and the step sets the pace. Two workers end less than a step
+# apart: two steps follow each other, then comes a wait. Handing over and shared cores add to it.
+# The late batch takes `7 × 14 + 160 = 258 ms`. Once the queue is full, it was asked for `workers ×
+# ahead × step` earlier: `4 × 1 × 40 = 160 ms` show the rest, `4 × 2 × 40 = 320 ms` hide it.
 #
-# **Change one thing.** Keep the disk, without sleeps; change the layout. A file each, one `.npy`
-# file *mapped* into memory (a page is read when it is touched), one file of `safetensors` (arrays
-# as plain bytes): at random places, two also in order, one 8 at once. (Names stay in memory.)
+# **Change one thing.** Without sleeps, change the layout: a file each, one `.npy` file *mapped* into
+# memory (read when touched), one of `safetensors` (plain bytes). Samples are read at random places
+# unless "in order" is said. Which wins, and what do 8 reads at once gain?
 
 
 # %%
@@ -338,11 +382,10 @@ def formats(count):
             samples = np.load(shard, mmap_mode="r")
             return [samples[i].max() for i in order]
 
-        readings = {"a file each": (files, shuffled),
-                    "a file each, in order": (files, range(count)),
-                    "a file each, 8 at once": (at_once, shuffled),
-                    ".npy, mapped": (mapped, shuffled),
-                    ".npy, mapped, in order": (mapped, range(count))}
+        readings = {"a file each": (files, shuffled, paths),
+                    "a file each, 8 at once": (at_once, shuffled, paths),
+                    ".npy, mapped": (mapped, shuffled, [shard]),
+                    ".npy, mapped, in order": (mapped, range(count), [shard])}
         if importlib.util.find_spec("safetensors"):
             from safetensors import safe_open
             from safetensors.numpy import save_file
@@ -353,33 +396,40 @@ def formats(count):
                     return [samples[i].max() for i in order]
 
             save_file({"samples": data}, tensors)
-            readings["safetensors"] = by_slice, shuffled
+            readings["safetensors"] = by_slice, shuffled, [tensors]
         times = {layout: [] for layout in readings}
-        for layout, (read, order) in [*readings.items()] * 3:
-            for path in folder.iterdir():
-                forget_path(path)
+        for layout, (read, order, parts) in [*readings.items()] * 5:
+            list(map(forget_path, parts))
             times[layout].append(first_call(read, order))
     return Table.from_rows([{"layout": layout, **spread("rate", count / np.array(times[layout]))}
-                            for layout in readings], {"rate": "samples/s"})
+                            for layout in readings], {"rate": "/s"})
 
 
 layouts = formats(256)
-best = max(layouts["rate"]) / min(layouts["rate"])
+speeds = dict(sorted(zip(layouts["layout"], layouts["rate"], strict=True), key=lambda row: row[1]))
+each = speeds["a file each"]
+print("over a file each:", ", ".join(f"{k} {v / each:.1f}x" for k, v in speeds.items()))
 ladder(
-    [(layout, layouts.quantity("rate", layout=layout), "storage") for layout in layouts["layout"]],
-    title=f"The best layout gives {best:.1f} times as many samples as the worst",
+    [(layout, layouts.quantity("rate", layout=layout), "storage") for layout in speeds],
+    title=f"The best layout gives {max(speeds.values()) / each:.1f} times as much as a file each",
     label="samples of 115 kB",
 )
 
 # %% [markdown]
+# **Explain.** One file is opened once, and the system reads around the page that is touched: the
+# neighbours are in memory when their turn comes, in order all of them. Files are opened one by one.
+# Eight at once wait side by side, yet share Python's lock and the cores, which may cost as much.
+#
 # ## How long does a checkpoint stop the job?
 #
-# A job that may die saves its state now and then: weights and what the optimizer remembers. With
-# `torch.distributed.checkpoint`, `save` returns when the state is on the disk. `async_save` copies
-# the state in memory, returns, and writes the copy beside the training. Here the state is four
-# layers of 1024 by 1024 weights and Adam's two means of each, in 32 bits: 50 MB.
+# A job saves its weights now and then, and what the *optimizer*, which changes them, remembers:
+# *Adam* two running means for each. torch's `save` returns when all is on the disk. `async_save`
+# copies it in memory, returns, and writes the copy beside the training. Here: four layers of 1024
+# by 1024 weights, in 32 bits, 50 MB.
 
 # %%
+print("to read from memory, round one:", ways.quantity("rate", way="again"))
+print(f"to write, {data_sheet.name}:", data_sheet.quantity("sequential_write"))
 guess_stall = predict(
     "How many times shorter does the loop stand still with `async_save` than with `save`?",
     unit="x", key="06.async_save",
@@ -433,14 +483,14 @@ def checkpoints(layers, repeats):
     return Table.from_rows(rows, {"bytes": "B", "stall": "s", "lost": "s", "safe": "s"})
 
 saved = checkpoints(layers=4, repeats=5)
-stall, safe, steps = (dict(zip(saved["way"], saved[name], strict=True))
-                      for name in ("stall", "safe", "steps"))
-timeline(
-    {w: {"training": [Span(0, stall[w], "stands still", "idle"),
-                      *[Span(stall[w], safe[w], f"{steps[w]:.0f} steps", "gpu")] * (w != "save")],
-         "disk": [Span(stall[w] * (w != "save"), safe[w], "write", "storage")]}
+stall, lost, steps = (dict(zip(saved["way"], saved[name], strict=True))
+                      for name in ("stall", "lost", "steps"))
+breakdown(
+    {w: [("stands still", stall[w], "storage")]
+     + [("steps delayed", max(lost[w] - stall[w], 0.0), "other"),
+        (f"{steps[w]:.0f} steps", STEP / 8 * steps[w], "gpu")] * (w != "save")
      for w in ("save", "async_save", "buffer kept")},
-    title="Steps run while the state is written", source=saved.source,
+    title="With async_save, steps run before the state is safe", unit="s", source=saved.source,
 )
 
 # %%
@@ -453,16 +503,19 @@ def lost_to(n_bytes, minutes, later, store, copying, servers):
 
 print(saved.source)
 for way in saved["way"]:
-    still, lost = (saved.quantity(name, way=way) for name in ("stall", "lost"))
+    still, whole = (saved.quantity(name, way=way) for name in ("stall", "lost"))
     print(f"{way:>11}: still {1e3 * still.value:3.0f} ms ({1e3 * still.low:.0f} to "
           f"{1e3 * still.high:.0f}), {steps[way]:2.0f} steps until it is safe, lost in all "
-          f"{1e3 * lost.value:3.0f} ms ({1e3 * lost.low:.0f} to {1e3 * lost.high:.0f})")
+          f"{1e3 * whole.value:3.0f} ms ({1e3 * whole.low:.0f} to {1e3 * whole.high:.0f})")
+over = stall["save"] / stall["plain file"], stall["async_save"] / stall["copy alone"]
+print("save takes {:.1f} times a plain file, async_save {:.1f} times a copy".format(*over))
 write_bandwidth = Quantity(saved["bytes"][0] / stall["plain file"], "B/s", saved.source)
 ledger.keep("disk_write_bandwidth", write_bandwidth)
-name, servers, gpus = "llama-3.1-405b", 64, 8
+name, servers, gpus, many_drives = "llama-3.1-405b", 128, 8, 64
 large_state = storage.checkpoint_bytes(model_shape(name).parameters)
-store, buses = 64 * drive("nvme-pcie-4").sequential_write, gpus * overhead("pcie-5-copy").value
-print(f"model, at best: {name}, {large_state / 1e12:.2f} TB, {servers} servers, 64 PCIe 4 drives")
+store = many_drives * drive("nvme-pcie-4").sequential_write
+buses = gpus * overhead("pcie-5-copy").value
+print(f"model: {name}, {large_state / 1e12:.2f} TB; {servers} servers share {many_drives} drives")
 for minutes in (1, 10, 60):
     save, later = (lost_to(large_state, minutes, w, store, buses, servers) for w in (False, True))
     print(f"every {minutes} min, save loses {save}, async_save {later}")
@@ -473,28 +526,29 @@ stall_gap = compare(
                    "model: a plain file against a copy"),
 )
 gap(stall_gap, kind="storage",
-    title=f"The copy is {stall['copy alone'] / stall['async_save']:.0%} of the stall of async_save")
+    title=f"async_save stops the loop {stall_gap.measured.value:.1f} times shorter than save")
 
 # %% [markdown]
-# **Explain.** The model stops the loop for the write, or for the copy. Real saves also plan who
-# writes what, start a thread, and find fresh pages for the copy, which a kept buffer has already.
-# The thread that writes shares Python's lock with the loop, and delays its steps. Where ranges
-# overlap, conclude nothing.
+# **Explain.** The model divides a plain file by a copy. Both real calls plan who writes what, start
+# a thread, and find fresh pages for the copy (a kept buffer has them). Where the two printed factors
+# are alike, they cancel: the model is right by luck. The writing thread shares Python's lock with
+# the loop, and delays steps. Where ranges overlap, conclude nothing.
 #
-# The printed lines scale up: 14 bytes a parameter (16-bit weights 2, their 32-bit copy 4, Adam's
-# two means 8), a pinned copy over eight GPUs' buses, no replicas. Once an hour `save` costs
-# little; the more often a job saves, the more `async_save` is worth.
+# The large model has 14 bytes a parameter (weights 2, a 32-bit copy 4, two means 8), saved once;
+# GPUs copy to *pinned* memory, which stays in place.
 #
-# **Change one thing.** Pass `layers=8`. Which rows double? Then give the large model 640 drives:
-# what does `async_save` gain?
+# **Change one thing.** Pass `layers=8`: which rows double? Then set `many_drives = 640`.
+#
+# <details><summary>Answer</summary>Copy and plain file; planning stays. `save` stops a tenth as
+# long, `async_save` as before: it copies.</details>
 
 # %% [markdown]
 # ## How many GPUs does this disk feed?
 #
 # MLPerf Storage asks a storage system just that. An emulated accelerator computes by sleeping as
 # long as a real one took for a batch, and counts as fed if it computes 90 % of the time. Training
-# ResNet-50, an H100 takes 400 pictures of 115 kB in 224 ms. Its pictures are packed, 1,251 to a
-# file.
+# ResNet-50, a network that names what a picture shows, an H100 takes 400 pictures of 115 kB in 224
+# ms. They are packed, 1,251 to a file.
 
 # %%
 def job_of(entry, wait=0.0):
@@ -530,7 +584,8 @@ guess_fed = predict(
 # **Measure.** Each accelerator has a loader that reads up to two batches ahead past the cache, in
 # blocks of 1 MiB at random places: nine packed pictures each. All of them share the disk. To save
 # your time, a batch is 5 blocks, and the step shorter to match: the bytes a second stay. First 1,
-# 2, 4, ... accelerators, then the numbers around the last that is fed.
+# 2, 4, ... accelerators, then the numbers around the last that is fed, three times each: some
+# twenty seconds.
 
 
 # %%
@@ -572,7 +627,7 @@ def feeding(most, blocks, step, steps, fed, size):
 
 
 work, BLOCKS = job_of(h100, wait), 5
-feeds = feeding(most=64, blocks=BLOCKS, step=BLOCKS * MIB / work.needed, steps=13,
+feeds = feeding(most=64, blocks=BLOCKS, step=BLOCKS * MIB / work.needed, steps=20,
                 fed=h100.utilisation, size=SIZE)
 counts, computing = np.array(feeds["count"]), Scale("share of the time they compute", log=False)
 number = still_fed(counts, feeds["busy"], h100.utilisation)
@@ -584,35 +639,45 @@ sweep(
             feeds["busy_high"], feeds.source), fed_line(h100, counts[-1]),
      Series("model", many, busy_share(work, this_disk, many), "model",
             source=f"model: {format_quantity(this_disk.bandwidth, 'B/s')}, shared")],
-    x="accelerators", y=computing, title="Each accelerator too many slows all of them",
+    x="accelerators", y=computing,
+    title="All compute less of the time once the disk has no more to give",
 )
 
 # %%
+def fed_by(rate):
+    """How many the model feeds at such a rate; a fraction where not even one."""
+    some = storage.fed_accelerators(work, storage.Disk(rate), h100.utilisation)
+    return some or busy_share(work, storage.Disk(rate), [1])[0] / h100.utilisation
+
+
 print(feeds)
 ledger.keep("disk_read_bandwidth", read_bandwidth)
-needed = h100.utilisation * work.needed
-modelled = storage.fed_accelerators(work, this_disk, h100.utilisation)
-modelled = modelled or busy_share(work, this_disk, [1])[0] / h100.utilisation
+low, high = (format_quantity(end, "B/s") for end in ends)
+few, most = (still_fed(counts, feeds[f"busy_{end}"], h100.utilisation) for end in ("low", "high"))
+print(f"between the runs, the disk gave {format_quantity(middle, 'B/s')} ({low} to {high})")
+print("fed, by the model: {:.2g} ({:.2g} to {:.2g});".format(*map(fed_by, (middle, *ends))),
+      f"measured: {number:.2g} ({few:.2g} to {most:.2g})")
 fed_gap = compare(
     guess_fed, measured=Quantity(number, "GPUs", feeds.source),
-    model=Quantity(modelled, "GPUs", "model: bandwidth over 90 % of the need"),
+    model=Quantity(fed_by(middle), "GPUs", "model: bandwidth over 90 % of the need"),
 )
 for layout, rate_of in zip(layouts["layout"], layouts["rate"], strict=True):
-    print(f"{layout}: feeds {rate_of / (h100.utilisation * h100.rate):.1f} H100s")
-gap(fed_gap, kind="gpu", title=f"At 90 %, each H100 needs {needed / 1e6:.0f} MB/s of this disk")
+    print(f"{layout}, one reader: feeds {rate_of / (h100.utilisation * h100.rate):.1f} H100s")
+needed = format_quantity(h100.utilisation * work.needed, "B/s")
+gap(fed_gap, kind="gpu", title=f"This disk feeds {number:.2g} H100s with {needed} each")
 
 # %% [markdown]
-# **Explain.** The model divides what the disk gives (`rate`: eight readers between the runs) by
-# what one accelerator asks for. Of this lesson's speeds, that one counts: blocks as a loader reads
-# them, several under way, measured beside the work, since a shared disk changes within seconds.
-# Once it is the limit, what all get (`taken`) stays, however many ask. The last lines turn round
-# two's layouts into H100s.
+# **Explain.** The model divides `rate` (eight readers between the runs) by the need of one. `taken`
+# is what all computed on; a loader reads as much in that time, so nothing read ahead counts. A
+# shared disk changes within seconds: trust the ranges only. If it gives less when many ask at once
+# (`taken` falls at the end), more are fed than the model says. If its rate wanders, fewer: who stood
+# still never catches up.
 #
-# **Change one thing.** The next two cells draw the same: choose drives, a job and a number of
-# accelerators. Which drives feed eight H100s with 3D U-Net?
+# **Change one thing.** The next cells draw the model. Which drives feed eight H100s with 3D U-Net,
+# which marks organs in scans (*volumes*)?
 #
-# <details><summary>Answer</summary>No single one: eight need 0.9 × 8 times the rate in the title.
-# Two of PCIe 5 give that.</details>
+# <details><summary>Answer</summary>No single one: eight need 0.9 × 8 times the title's rate. Two of
+# PCIe 5 give that.</details>
 
 # %%
 shelf = {"here": ("this disk", this_disk.bandwidth)} | {
@@ -628,12 +693,12 @@ def feed_figure(axes, disk, drives, job, count):
     return timeline(
         {"drives": [Span(0, time.disk_bandwidth, f"read {count:.0f} batches", "storage")],
          "each GPU": [Span(0, time.accelerator, "computes", "gpu")]},
-        f"{drives} x {name}: at most {feeds} fed, at {format_quantity(one.needed, 'B/s')} each",
+        f"Model: {drives} x {name}: {feeds} fed, at {format_quantity(one.needed, 'B/s')} each",
         source=f"model: shared drives | {entry.quantity('step').source}",
     )
 
 
-feed_figure(None, "nvme-pcie-5", 1, "unet3d-h100", 8)
+feed_figure(None, "nvme-pcie-3", 1, "cosmoflow-h100", 8)
 
 # %%
 explorer(feed_figure, [
@@ -646,13 +711,14 @@ explorer(feed_figure, [
 # %% [markdown]
 # ## Where this model breaks
 #
-# - A data set that fits into memory comes from the page cache after the first epoch; shuffled and
-#   twice as large, 15 % of it still does. MLPerf Storage asks for five times.
-# - `O_DIRECT` passes this system's cache alone. A drive has memory too, and behind a virtual disk
-#   the host may cache: 256 MiB may look faster than 256 GiB.
-# - A drive writes fast until its cache is full, and a shared store serves others too.
-# - Volumes of 3D U-Net spread by half their mean; a large one needs a longer queue. The model has
-#   one size and no cores: decoding may cost more than reading (lesson 05).
+# - A data set that fits into memory comes from the page cache after the first *epoch* (each sample
+#   once). Twice as large and shuffled, 15 % still does, not half: the longest unused goes first, so
+#   only a sample late in one epoch and early in the next is still there. MLPerf Storage
+#   asks for five times.
+# - `O_DIRECT` passes this system's cache alone, not a drive's own or a host's.
+# - A drive writes fast until its cache is full.
+# - Volumes of 3D U-Net differ in size; a large one needs a longer queue. The model has no cores:
+#   decoding pixels may cost more than reading (lesson 05).
 #
 # ## You learned
 
@@ -665,7 +731,7 @@ def in_words(count):
 many_workers = max(case for case in shares if case[2] == WAIT)
 
 learned(
-    f"This disk gives {read_bandwidth.value / 1e9:.2f} GB/s in blocks of 1 MiB, "
+    f"This disk gives {read_bandwidth.value / 1e9:.2f} GB/s ({low} to {high}) in blocks of 1 MiB, "
     f"{small.value / 1e6:.0f} MB/s in blocks of 4 KiB one at a time, and "
     f"{rate.max() / rate[0]:.1f} times that with more under way ({disk.kind}).",
     f"An accelerator stood still for {shares[CASES[0]]:.0%} of the time without workers, for "
