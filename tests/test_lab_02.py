@@ -189,7 +189,7 @@ def test_blind_retry_does_not_pay(
 def test_same_wrong_answer_costs_once_and_form_costs_nothing(tmp_path: Path) -> None:
     case = Case("Ada")
     right = right_kinds(case)
-    for answer in [{1: "fast"}, {9: "chain"}, [1], *[right | {1: "chain", 2: "chain"}] * 6]:
+    for answer in [{}, {1: "fast"}, {9: "chain"}, [1], *[right | {1: "chain", 2: "chain"}] * 6]:
         verdict = LAB.apart("kinds", case.claim(made_up(case), answer), tmp_path)
     assert "Different wrong answers so far: 1. 3 are free" in verdict.message
     assert LAB.apart("kinds", case.claim(made_up(case), right), tmp_path).score == 1

@@ -99,6 +99,12 @@ def test_whole_shards_cannot_be_read_everywhere(plight: str) -> None:
         assert re.search("gives up|are left|must be", said) or idle > 0.05
 
 
+def test_request_beyond_its_piece_is_blamed_on_requests() -> None:
+    parts = own("rescue")
+    parts[0] = lambda places, *_: [(shard, 0, 10**12) for shard in {p[0] for p in places}]
+    assert "`requests`: 1e+06 MB in one request" in LAB.grade("rescue", parts, 0).message
+
+
 def test_slow_decoding_takes_nine_tenths_of_a_step_at_best() -> None:
     """Then shares come before depth: in stacks no depth is enough, whatever the store does."""
     mine = dict(zip(PARTS, own("rescue"), strict=True))

@@ -86,9 +86,9 @@ def both(before, after, title, **window):
 
 
 # %% [markdown]
-# This is the loader as it was found, the "before" of tasks 1, 2 and 6. It draws 32 samples at random, asks for each with a request
-# of its own, deals the samples out to the decoders like cards in a stack, and keeps one batch
-# ready.
+# This is the loader as it was found, the "before" of tasks 1, 2 and 6. It draws 32 samples at
+# random, asks for each with a request of its own, gives each decoder a stack of as many samples,
+# and keeps one batch ready.
 
 # %%
 rng = np.random.default_rng(0)
@@ -416,7 +416,10 @@ check("lab_03.prefetch", prefetch)
 # %% [markdown]
 # The check plays four jobs with your six functions: small shards, as above; large shards; a short
 # deadline; and decoding that takes nine tenths of a step even when it is shared out well. So numbers
-# that fit one job fail in another: take them from the job. Your parts play one epoch like this:
+# that fit one job fail in another: take them from the job.
+
+# %% [markdown]
+# Your parts play one epoch like this:
 #
 # ```
 # used  = order(pieces, buffer, rng)       # decides when each piece is opened, and each batch
@@ -438,7 +441,8 @@ check("lab_03.prefetch", prefetch)
 # the samples must therefore come from the cache? Leave it some air: bursts need an average
 # well below the step. For the piece: how many bytes does the deadline allow, and how many samples
 # are that at least?</details>
-#
+
+# %% [markdown]
 # <details><summary>Hint 2</summary>A batch takes <code>batch * size.mean() / bandwidth</code>
 # seconds without a cache, and <code>batch / piece * latency</code> for requests. A cache for a share
 # h leaves 1 - h of the first; aim at three quarters of a step. Take a piece of 64 samples, or fewer

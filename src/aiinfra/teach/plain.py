@@ -49,7 +49,7 @@ class Encoder:
         """Return JSON for one value and all that it holds."""
         self.left -= 1
         if self.left < 0:
-            raise Unfit(f"it has more than {self.most:,} items: is it endless?")
+            raise Unfit(f"it has more than {self.most:,} items, or no end")
         if value is None or type(value) in (bool, float):
             return value
         if type(value) in (int, str):  # for speed: asking what else it may be takes longer
@@ -89,7 +89,7 @@ class Encoder:
         if isinstance(value, Integral):
             number = int.__pos__(value) if isinstance(value, int) else int(value)
             if number.bit_length() > MOST_BITS:
-                raise OverflowError(f"a whole number of more than {MOST_BITS:,} bits")
+                raise Unfit(f"it holds a whole number of more than {MOST_BITS:,} bits")
             return number
         if isinstance(value, (Real, Decimal)):
             return float.__float__(value) if isinstance(value, float) else float(value)

@@ -293,6 +293,8 @@ def _unreadable(submission: Any, form: Sequence[Any] | str) -> str:
         return told
     if not isinstance(answer, dict):
         return "A dictionary is asked for, with the number of each suspect as key."
+    if not answer:
+        return "No suspect has an answer yet."
     if strange := [key for key in answer if type(key) is not int or key not in numbers]:
         return f"There is no suspect {strange[0]!r}; they are numbered 1 to {len(numbers)}."
     for number, given in answer.items():

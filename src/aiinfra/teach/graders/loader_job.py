@@ -102,7 +102,7 @@ class Plight:
     slow: tuple[float, float] = (1.4, 1.5)  # seconds of the store over those of the accelerator
     decode: float = 0.75  # of a step, with all workers busy all the time
     patience: tuple[int, int] | None = None  # samples that a request may ask for
-    batches: int = 20  # in flight, that the memory has room for
+    batches: int = 26  # in flight, that the memory has room for
 
 
 PLIGHTS = {
@@ -253,7 +253,9 @@ def reads(
             places = job.places(missed)
             answer = asker(list(places), job.latency, job.bandwidth)
             found = part("requests", functools.partial(covered, places, answer))
-            part("split", functools.partial(in_time, job, found))
+            ends = job.places([samples[0], samples[-1]])
+            fits = job.latency + (ends[1][2] - ends[0][1]) / job.bandwidth <= job.deadline
+            part("requests" if fits else "split", functools.partial(in_time, job, found))
             seconds[min(batch, batches - 1)] += read_seconds(found, job.latency, job.bandwidth)
             count += len(found) * (i >= len(job.shards))
     return seconds, count
@@ -265,7 +267,7 @@ def in_time(job: Job, requests: Sequence[tuple[int, int, int]]) -> None:
         if (seconds := read_seconds([request], job.latency, job.bandwidth)) > job.deadline:
             size = f"{(request[2] - request[1]) / 1e6:.2g} MB in one request"
             limit = f"the store gives up after {1e3 * job.deadline:.0f} ms"
-            raise Wrong(f"{size} take {1e3 * seconds:.0f} ms, and {limit}; is the piece too large?")
+            raise Wrong(f"{size} take {1e3 * seconds:.0f} ms, and {limit}: ask for less at once")
 
 
 def blame(job: Any, outcome: Any) -> str:
