@@ -16,7 +16,8 @@ from aiinfra.measure.numa import numa_nodes, on_cores, usable_cores
 from aiinfra.measure.workers import crew
 from aiinfra.model.paths import SOURCES, Hop, crowded, legs_to_gpu, path_time
 from aiinfra.show import server_map
-from aiinfra.show.server_maps import links_of, place_parts
+from aiinfra.show.layout import text_size
+from aiinfra.show.server_maps import label, links_of, place_parts
 
 DGX = topology("dgx-h100")
 
@@ -148,6 +149,15 @@ def test_processes_share_the_work_and_are_gone_afterwards() -> None:
     assert long > 1.7 * one
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_the_words_of_the_map_stay_within_their_boxes() -> None:
+    for box in topologies():
+        widths = {label(name, box): place[2] for name, place in place_parts(box).items()}
+        for text in server_map(box, [], "A title").texts:
+            if text.get_text() in widths:
+                wide, _ = text_size(text.get_text(), bold=text.get_fontweight() == "bold")
+                assert wide < widths[text.get_text()], f"{box.name}: {text.get_text()}"
 
 
 def test_core_seconds_count_work_and_no_waiting() -> None:

@@ -14,7 +14,7 @@ from aiinfra.facts.topology import Topology
 from aiinfra.facts.world_catalogue import server
 from aiinfra.model.paths import Hop
 from aiinfra.show.canvas import HouseAxes, finish, house_style, new_axes
-from aiinfra.show.layout import text_size, wrap
+from aiinfra.show.layout import wrap
 from aiinfra.show.marks import Look, panel, spot, stroke, write
 from aiinfra.show.style import COLOURS, INNER, MUTED, TEXT, words_on
 from aiinfra.show.words import sentence
@@ -59,9 +59,7 @@ def server_map(
         # Each box says what it is, so that it needs no hatch: half the artists, twice as quick.
         panel(axes, x - width / 2, y - BOX / 2, width, BOX, COLOURS[kind], zorder=3)
         look = Look(ha="center", zorder=6)
-        label = _label(name, box)
-        fits = text_size(label, bold=True)[0] < width  # else the plain, narrower letters
-        write(axes, x, y, label, colour=words_on(kind), bold=fits, **look)
+        write(axes, x, y, label(name, box), colour=words_on(kind), bold=True, **look)
     for row, text in notes_of(box).items():
         write(axes, 0, ROWS[row], wrap(text, NOTES - 0.1), colour=MUTED)
     _number(axes, places, path, bound)
@@ -84,8 +82,8 @@ def place_parts(box: Topology) -> dict[str, Place]:
     for i in range(switches):
         x = NOTES + pitch * (i + 0.5)
         places[f"switch {i}"] = x, ROWS["switch"], pitch * 0.86, "other"
-        places[f"NICs {i}"] = x - pitch * 0.23, ROWS["device"], pitch * 0.43, "network"
-        places[f"drives {i}"] = x + pitch * 0.23, ROWS["device"], pitch * 0.43, "storage"
+        places[f"NICs {i}"] = x - pitch * 0.235, ROWS["device"], pitch * 0.41, "network"
+        places[f"drives {i}"] = x + pitch * 0.215, ROWS["device"], pitch * 0.47, "storage"
         for k in range(each):
             shift = pitch * 0.96 / each * (k - (each - 1) / 2)
             places[f"GPU {i * each + k}"] = x + shift, ROWS["GPU"], pitch * 0.9 / each, "gpu"
@@ -126,7 +124,7 @@ def notes_of(box: Topology) -> Mapping[str, str]:
     }
 
 
-def _label(name: str, box: Topology) -> str:
+def label(name: str, box: Topology) -> str:
     """What a box says: counts where it stands for several parts."""
     kind, _, _ = name.partition(" ")
     narrow = box.cpus * box.switches > 4
