@@ -32,7 +32,7 @@ from aiinfra.teach.graders.loader_rules import Wrong, play_cache, read_seconds, 
 # An H100 trains ResNet-50. MLPerf Storage says how many bytes a sample has and how long the H100
 # takes for it. The rest is made up: a shared store with little bandwidth and milliseconds
 # for a request, images that take very different times to decode, and a memory that holds about
-# two thirds of the data.
+# three quarters of the data.
 #
 # The data lie in 96 files, the *shards*, one sample behind the other. A pass over all samples is
 # an *epoch*; every sample is used once in it, in an order that must be random.
