@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aiinfra.model.roofline import operator_time
-from aiinfra.teach.graders.lab_02 import _truth_of
+from aiinfra.teach.graders.suspect_truth import truth_of
 from aiinfra.teach.suspect_pool import KINDS
 
 PEAK, BANDWIDTH = 60e9, 30e9  # FLOP/s and B/s of the core on which the tests' evidence was made up
@@ -13,7 +13,7 @@ SHARES = {"chain": 0.02, "indirect": 0.08, "arithmetic": 0.5, "matrix product": 
 
 
 def truths(case):
-    return {suspect.number: _truth_of(case, suspect.number) for suspect in case.suspects}
+    return {suspect.number: truth_of(case, suspect.number) for suspect in case.suspects}
 
 
 def least(truth, peak=PEAK, bandwidth=BANDWIDTH):

@@ -22,9 +22,9 @@ from typing import Any
 from aiinfra.teach.entries import State, add_check
 from aiinfra.teach.entries import now as now_utc
 from aiinfra.teach.kernel_check import grade_kernel
-from aiinfra.teach.plain import decode, encode
+from aiinfra.teach.plain import decode, encode, refuse
 from aiinfra.teach.progress import Progress, open_progress
-from aiinfra.teach.sandbox import Limits, grade, refuse
+from aiinfra.teach.sandbox import Limits, grade
 from aiinfra.teach.stub import attempted, placeholder_line
 from aiinfra.teach.verdict import Verdict, not_attempted
 from aiinfra.teach.words import kernel_shell, say

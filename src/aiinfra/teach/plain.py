@@ -22,6 +22,11 @@ GROUPS: dict[str, Any] = {"list": list, "tuple": tuple, "set": set, "frozenset":
 MOST_ITEMS, MOST_AT_REST = 1_000_000, 200_000
 MOST_BYTES, MOST_BITS = 2**27, 13_000  # the second is below Python's limit for int to text
 
+PLAIN_ONLY = (
+    "The answer holds something that is no plain data. Numbers, text, lists, tuples, dictionaries "
+    "and arrays can be checked here."
+)
+
 
 def encode(value: Any, keep: Callable[[Any], int], at_rest: bool = False) -> Any:
     """Return JSON for ``value``; ``keep`` takes what is not plain and returns its handle.
@@ -36,6 +41,15 @@ def encode(value: Any, keep: Callable[[Any], int], at_rest: bool = False) -> Any
 
 class Unfit(ValueError):  # noqa: N818
     """Data that cannot travel; the message says why, and what to hand in instead."""
+
+
+class NotPlain(ValueError):  # noqa: N818
+    """A submission that is code rather than data."""
+
+
+def refuse(*_: Any) -> Any:
+    """Say that a submission is not plain data."""
+    raise NotPlain
 
 
 class Encoder:

@@ -35,7 +35,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aiinfra.teach.plain import Unfit, decode, encode, receive, send
+from aiinfra.teach.plain import PLAIN_ONLY, NotPlain, Unfit, decode, encode, receive, refuse, send
 from aiinfra.teach.verdict import Verdict, failed, not_attempted
 from aiinfra.units import GIB, format_binary
 
@@ -47,10 +47,6 @@ WORKER = "from aiinfra.teach.worker import main; main()"
 CANNOT_COPY = (
     "Your answer cannot be copied for the checker ({}). Pass data as arguments, and keep widgets, "
     "open files and locks out of the function."
-)
-PLAIN_ONLY = (
-    "The answer holds something that is no plain data. Numbers, text, lists, tuples, dictionaries "
-    "and arrays can be checked here."
 )
 
 
@@ -70,15 +66,8 @@ class Ended(Exception):  # noqa: N818  (no error of ours: the submission's end, 
         self.verdict = verdict
 
 
-class NotPlain(ValueError):  # noqa: N818
-    """A submission that is code rather than data."""
-
-
 def grade(grader: Any, submission: Any, limits: Limits) -> Verdict:
-    """Grade plain data here, and anything that holds code through a process of its own.
-
-    A grader with ``plain_only`` wants data: for it nothing else is copied.
-    """
+    """Grade plain data here, and code, but for ``plain_only``, through a process of its own."""
     if inspect.iscoroutinefunction(submission):
         return failed("Your function is an `async def`; a plain `def` is asked for.")
     try:
@@ -90,8 +79,6 @@ def grade(grader: Any, submission: Any, limits: Limits) -> Verdict:
             payload = copy_of(submission)
     except Unfit as problem:
         return failed(f"Your answer cannot be checked: {problem}.")
-    except RecursionError:
-        return failed("Your answer cannot be checked: it holds itself, or lists in lists for ever.")
     except (Exception, SystemExit) as problem:
         return failed(CANNOT_COPY.format(str(problem)[:200]))
     apart = Apart(limits)
@@ -116,11 +103,6 @@ def judge(grader: Any, submission: Any) -> Verdict:
     if isinstance(verdict, Verdict):
         return verdict
     return failed("The checker of this task gave no verdict: please report it to the course.")
-
-
-def refuse(*_: Any) -> Any:
-    """Say that a submission is not plain data."""
-    raise NotPlain
 
 
 def copy_of(submission: Any) -> bytes:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from aiinfra.model.roofline import operator_time
 from aiinfra.teach.graders.helpers import close_to, failed, number_of, passed
+from aiinfra.teach.graders.suspect_truth import Shown, broken, impossible, truth_of
 from aiinfra.teach.suspect_pool import KINDS
-from aiinfra.teach.suspects import PRECISION, Case, seal
+from aiinfra.teach.suspects import PRECISION, Case
 from aiinfra.teach.verdict import Verdict
 
-SHARE, MARGIN = 0.2, 1.3  # of the roof, and how near to a border both answers count
 BOUNDS = ("memory", "compute", "neither")
 MENDS = ("fewer bytes", "faster arithmetic", "more at once", "better addresses", "more per call")
 NUMBER, TIME = "a number", "seconds or None"  # what else may be asked for each suspect
@@ -38,80 +37,11 @@ _TESTS = {
     "arithmetic": "Set work against data: FLOP, or time, for each byte.",
     "chain": "Ask whether a step could begin before the one before it has ended.",
 }
-# Of the roof: kernels of these kinds are those that the roofs were measured with, or near to them.
-_LEAST_SHARE = {
-    "streaming": 0.3, "reduction": 0.3, "stencil": 0.08, "matrix product": 0.08, "arithmetic": 0.08,
-}  # fmt: skip
 _PROMISE = "The roofline promises a time where a roof bounds the kernel here, and None elsewhere."
 _RIDGE = "The other machine has another ridge: take the longer of the two times there."
 _ONCE = "a formula is off by a few times: count the operations of one output, a multiply-add as 2"
 _PASS = "ask of each argument whether it is read, written or both, and whether all of it is"
 _LOOP = "a loop was missed, or counted too often: how often is each element used?"
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What the checker knows of one suspect."""
-
-    kind: str
-    also: tuple[str, ...]
-    flop: float
-    most_flop: float
-    n_bytes: float
-    hidden: str
-    small: bool
-
-
-def _truth_of(case: Case, number: int) -> Truth:
-    """What is so about a suspect."""
-    suspect = case.suspects[number - 1]
-    entry, work = suspect._entry, suspect._entry.work(suspect._n)
-    hidden, most = "bytes" if suspect._shown == "flop" else "flop", work.flop * entry.most_flop
-    return Truth(entry.kind, entry.also, work.flop, most, work.n_bytes, hidden, entry.small)
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """One suspect as it was measured: its truth, its seconds, and the roofs of the core."""
-
-    truth: Truth
-    seconds: float
-    peak: float
-    bandwidth: float
-
-    @property
-    def share(self) -> float:
-        """Share of the roof that it reaches."""
-        work = self.truth
-        return (
-            operator_time(work.flop, work.n_bytes, self.peak, self.bandwidth).seconds / self.seconds
-        )
-
-    @property
-    def past_ridge(self) -> float:
-        """Intensity over that of the ridge."""
-        return self.truth.flop / self.truth.n_bytes * self.bandwidth / self.peak
-
-    def bounds(self) -> set[str]:
-        """What may be called the bound: two answers near a border."""
-        found = {"neither"} if self.share < SHARE * MARGIN else set()
-        if self.share > SHARE / MARGIN:
-            found |= {"memory"} if self.past_ridge < MARGIN else set()
-            found |= {"compute"} if self.past_ridge > 1 / MARGIN else set()
-        return found
-
-    def mends(self) -> set[str]:
-        """What may be called the remedy."""
-        known = {"memory": "fewer bytes", "compute": "faster arithmetic"}
-        found = {known[bound] for bound in self.bounds() if bound in known}
-        if "neither" in self.bounds():
-            kinds = {self.truth.kind, *self.truth.also}
-            found |= {"more per call"} if self.truth.small else set()
-            found |= {"better addresses", "more at once"} if "indirect" in kinds else set()
-            found |= {"more at once"} if not self.truth.small else set()
-            dense = kinds & {"arithmetic", "matrix product"} and not self.truth.small
-            found |= {"faster arithmetic"} if dense else set()
-        return found
 
 
 def _asked(form: Sequence[Any] | str) -> Callable[[Any], Any]:
@@ -128,7 +58,7 @@ def _asked(form: Sequence[Any] | str) -> Callable[[Any], Any]:
 def kinds(submission: Any, rng: Any) -> Verdict:
     """``{number: kind}``, one of seven kinds."""
 
-    def judge(shown: _Shown, answer: Any) -> str:
+    def judge(shown: Shown, answer: Any) -> str:
         return "" if answer in (shown.truth.kind, *shown.truth.also) else _TESTS[shown.truth.kind]
 
     return _each(submission, KINDS, judge, "Eight kernels recognised by what they do.")
@@ -138,7 +68,7 @@ def kinds(submission: Any, rng: Any) -> Verdict:
 def count(submission: Any, rng: Any) -> Verdict:
     """``{number: missing counter}``, FLOP or bytes of one call, within 10 %."""
 
-    def judge(shown: _Shown, answer: Any) -> str:
+    def judge(shown: Shown, answer: Any) -> str:
         truth, given = shown.truth, number_of(answer) or 0.0
         least, most = (
             (truth.flop, truth.most_flop) if truth.hidden == "flop" else (truth.n_bytes,) * 2
@@ -184,7 +114,7 @@ def place(submission: Callable[..., Any], rng: Any) -> Verdict:
 def bounds(submission: Any, rng: Any) -> Verdict:
     """``{number: "memory", "compute" or "neither"}`` by the stated rule."""
 
-    def judge(shown: _Shown, answer: Any) -> str:
+    def judge(shown: Shown, answer: Any) -> str:
         if answer in shown.bounds():
             return ""
         if answer == "neither":
@@ -205,7 +135,7 @@ def elsewhere(submission: Any, rng: Any) -> Verdict:
         return _each(submission, TIME, lambda *_: "", praise)
     peak, bandwidth = case.target.peaks[PRECISION], case.target.memory_bandwidth
 
-    def judge(shown: _Shown, answer: Any) -> str:
+    def judge(shown: Shown, answer: Any) -> str:
         bound, number = shown.bounds(), number_of(answer)
         if number is None:
             return "" if "neither" in bound else _PROMISE
@@ -229,7 +159,7 @@ def elsewhere(submission: Any, rng: Any) -> Verdict:
 def mends(submission: Any, rng: Any) -> Verdict:
     """``{number: remedy}``, one of five."""
 
-    def judge(shown: _Shown, answer: Any) -> str:
+    def judge(shown: Shown, answer: Any) -> str:
         if answer in shown.mends():
             return ""
         if shown.bounds() == {"neither"}:
@@ -249,7 +179,7 @@ def _case_of(submission: Any) -> Case | None:
 def _each(
     submission: Any,
     form: Sequence[Any] | str,
-    judge: Callable[[_Shown, Any], str],
+    judge: Callable[[Shown, Any], str],
     praise: str,
     constants: Sequence[Any] = (),
 ) -> Verdict:
@@ -264,11 +194,11 @@ def _each(
     evidence, answer = submission["evidence"], submission["answer"]
     numbers = range(1, len(case.suspects) + 1)
     measured = {
-        k: _Shown(_truth_of(case, k), evidence["seconds"][k - 1], evidence["peak"],
+        k: Shown(truth_of(case, k), evidence["seconds"][k - 1], evidence["peak"],
                   evidence["bandwidth"])
         for k in numbers
     }  # fmt: skip
-    if told := _impossible(measured):
+    if told := impossible(measured):
         return failed(told)
     said = [judge(measured[k], answer[k]) for k in numbers if k in answer]
     right, wrong = said.count(""), [text for text in said if text]
@@ -289,7 +219,7 @@ def _unreadable(submission: Any, form: Sequence[Any] | str) -> str:
     if case is None:
         return "Pass case.claim(evidence, answer)."
     numbers, answer = range(1, len(case.suspects) + 1), submission.get("answer")
-    if told := _broken(submission["evidence"], len(numbers)):
+    if told := broken(submission["evidence"], len(numbers)):
         return told
     if not isinstance(answer, dict):
         return "A dictionary is asked for, with the number of each suspect as key."
@@ -324,34 +254,3 @@ def _tried(form: Sequence[Any] | str, submission: Any) -> str:
     named = {k: v if isinstance(v, str) else number_of(v) for k, v in submission["answer"].items()}
     rounded = {k: f"{v:.1g}" if isinstance(v, float) else v for k, v in sorted(named.items())}
     return f"{submission['evidence']['learner']} {rounded}"
-
-
-def _broken(evidence: dict[str, Any], count: int) -> str:
-    """Say what is wrong with the evidence, if anything."""
-    try:
-        good = evidence["seal"] == seal(evidence)
-        numbers = [*evidence["seconds"], evidence["peak"], evidence["bandwidth"]]
-        if not good:
-            return "The evidence was changed after it was measured: run the cell above again."
-        if len(numbers) != count + 2 or not all(0 < x < math.inf for x in numbers):
-            return "The evidence does not hold a time for each suspect: run the cell above again."
-    except (KeyError, TypeError):
-        return "The evidence is incomplete: run the cell that makes it again."
-    return ""
-
-
-def _impossible(measured: dict[int, _Shown]) -> str:
-    """Say which time or roof no machine can have, if any."""
-    again = "Measure again, with nothing else running."
-    core = measured[1]
-    if not all(1e8 <= x <= 1e13 for x in (core.peak, core.bandwidth)):
-        return f"No core has a roof of {core.peak:.3g} FLOP/s and {core.bandwidth:.3g} B/s. {again}"
-    if not 0.3 <= core.peak / core.bandwidth <= 100:
-        return f"No core has a ridge at {core.peak / core.bandwidth:.3g} FLOP/B. {again}"
-    for number, shown in measured.items():
-        low = 0.0 if shown.truth.small else _LEAST_SHARE.get(shown.truth.kind, 0.0)
-        high = 0.5 if shown.truth.kind == "chain" else 2.0
-        if not low <= shown.share <= high:
-            side = "short" if shown.share > high else "long"
-            return f"The time of suspect {number} is too {side} for these roofs. {again}"
-    return ""
