@@ -729,14 +729,13 @@ explorer(journey, [
 # %% [markdown]
 # ## Where this model breaks
 #
-# - A core is not a core: two hardware threads share one, clocks fall when all cores work, and many
-#   decoders share one memory. Straight lines in the sweep are optimistic beyond a dozen cores. In a
-#   virtual machine a core-second may hold time that the host took away.
-# - Links are taken at their rated speed; copies reach less. A memory that is
-#   written and read at once shares its rate. The link between CPUs is that of two Ice Lake CPUs in
-#   every server. GPUDirect across CPUs is often slow or refused. The drives' places are assumed.
-# - The tokeniser is a toy of 150 pairs with a memory for words; real ones join more pairs, in
-#   compiled code.
+# - A core is not a core: two hardware threads share one, clocks fall when all work, and decoders
+#   share one memory; beyond a dozen cores the sweep's straight line is optimistic. In a virtual
+#   machine a core-second may hold time that the host took away.
+# - Links are taken at their rated speed; copies reach less. A memory that is written and read at
+#   once shares its rate. The link between CPUs is that of two Ice Lake CPUs in every server.
+#   GPUDirect across CPUs is often slow or refused. The drives' places are assumed.
+# - The tokeniser is a toy of 150 pairs; real ones join more, in compiled code.
 #
 # ## You learned
 
