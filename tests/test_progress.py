@@ -18,6 +18,7 @@ from aiinfra.measure import Run
 from aiinfra.results import Table
 from aiinfra.teach import entries, ledger
 from aiinfra.teach.progress import Progress, ProgressError, open_progress
+from aiinfra.teach.report import report
 from aiinfra.teach.storage import locked
 
 WRITER = """
@@ -132,6 +133,13 @@ def test_home_that_cannot_be_written_works_in_memory_and_warns_once(
     assert store.state()["guesses"]["k"]["value"] == 12.0
     assert store.state()["checks"]["01.a"]["attempts"] == 2
     assert capsys.readouterr().err.count("AIINFRA_HOME") == 1
+
+
+def test_report_says_what_a_passed_task_earned(tmp_path: Path) -> None:
+    store = Progress(tmp_path / "progress.json")
+    store.add_check("01.a", True, 1.0)
+    store.add_check("01.b", True, 0.6)
+    assert "01.a: passed (1 attempt)\n  01.b: passed, 60 % (1 attempt)" in report(store.state())
 
 
 def test_what_waited_in_memory_is_saved_once_the_home_can_be_written(tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ def guess_line(_: str, entry: Entry) -> str:
 
 def check_line(name: str, entry: Entry) -> str:
     """Write one task with its outcome and attempts."""
-    outcome = "passed" if entry["passed"] else f"not yet, {100 * entry['score']:.0f} %"
-    return f"{name}: {outcome} ({attempts(entry)})"
+    outcome = "passed" if entry["passed"] else "not yet"
+    share = f", {100 * entry['score']:.0f} %" if entry["score"] < 1 else ""
+    return f"{name}: {outcome}{share} ({attempts(entry)})"
 
 
 def quiz_line(name: str, entry: Entry) -> str:
