@@ -24,7 +24,8 @@ def test_the_examples_in_the_docstrings_hold():
         (12345, "s", "12,300 s"),
         (989.4e12, "FLOP/s", "989 TFLOP/s"),
         (float("inf"), "x", "inf x"),
-        (42, "pixels", "42.0 pixels"),
+        (42, "pixels", "42 pixels"),
+        (6.5, "GPUs", "6.50 GPUs"),
         (37.5, "%", "37.5 %"),
     ],
 )

@@ -424,8 +424,8 @@ ladder(
 #
 # A job saves its weights now and then, and what the *optimizer*, which changes them, remembers:
 # *Adam* two running means for each. torch's `save` returns when all is on the disk. `async_save`
-# copies it in memory, returns, and writes the copy beside the training. Here: four layers of 1024
-# by 1024 weights, in 32 bits, 50 MB.
+# copies it in memory, returns, and writes the copy beside the training. Here: three layers of 1024
+# by 1024 weights, in 32 bits, 38 MB.
 
 # %%
 print("to read from memory, as measured above:", ways.quantity("rate", way="again"))
@@ -482,7 +482,7 @@ def checkpoints(layers, repeats):
                      "steps": float(np.median(steps))})
     return Table.from_rows(rows, {"bytes": "B", "stall": "s", "lost": "s", "safe": "s"})
 
-saved = checkpoints(layers=4, repeats=5)
+saved = checkpoints(layers=3, repeats=5)
 stall, lost, steps = (dict(zip(saved["way"], saved[name], strict=True))
                       for name in ("stall", "lost", "steps"))
 breakdown(
@@ -537,7 +537,7 @@ gap(stall_gap, kind="storage",
 # The large model has 14 bytes a parameter (weights 2, a 32-bit copy 4, two means 8), saved once
 # for all its copies; GPUs copy to *pinned* memory, which stays in place.
 #
-# **Change one thing.** Pass `layers=8`: which rows double? Then set `many_drives = 640`.
+# **Change one thing.** Pass `layers=6`: which rows double? Then set `many_drives = 640`.
 #
 # <details><summary>Answer</summary>Copy and plain file; planning stays. `save` stops a tenth as
 # long, `async_save` as before: it copies.</details>

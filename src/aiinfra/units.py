@@ -71,12 +71,13 @@ def format_quantity(value: float, unit: str = "", digits: int = 3) -> str:
     """Write a value in SI units with a readable prefix; the one formatter of the course.
 
     Units outside the list of prefixed ones (``tokens/s``, ``pixels``) keep their name, and large
-    counts read as words. ``x`` is a ratio, ``%`` takes the number as given.
+    counts read as words; whole ones are written whole. ``x`` is a ratio, ``%`` takes the number
+    as given.
 
     >>> format_quantity(3.35e12, "B/s"), format_quantity(4.2e-5, "s"), format_quantity(26.0, "x")
     ('3.35 TB/s', '42.0 µs', '26.0x')
-    >>> format_quantity(8_388_608, "pixels"), format_quantity(96 * 2**30, "B")
-    ('8.39 million pixels', '103 GB')
+    >>> format_quantity(8_388_608, "pixels"), format_quantity(6.0, "GPUs")
+    ('8.39 million pixels', '6 GPUs')
     """
     if not math.isfinite(value):
         return f"{value} {unit}".strip()
@@ -88,7 +89,8 @@ def format_quantity(value: float, unit: str = "", digits: int = 3) -> str:
     for size, word in BIG_WORDS:
         if abs(value) >= size * 0.9995:
             return f"{significant(value / size, digits)} {word} {unit}"
-    return f"{significant(value, digits)} {unit}"
+    text = significant(value, digits)
+    return f"{text.split('.')[0] if unit and value == int(value) else text} {unit}"
 
 
 def format_binary(n_bytes: float, digits: int = 3) -> str:
