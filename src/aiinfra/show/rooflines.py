@@ -18,7 +18,7 @@ from aiinfra.units import format_quantity, ratio_words, same
 
 INTENSITY = Scale("arithmetic intensity: operations for each byte counted", "FLOP/B")
 RATE = Scale("arithmetic rate", "FLOP/s")
-NAMED_POINTS = 7  # more are listed
+NAMED_POINTS = 7  # the distances of more are listed
 LINE = 0.19  # inches from one entry of the list to the next
 DASHES: tuple[Any, ...] = ("solid", (0, (6, 2)), (0, (2, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 
@@ -67,7 +67,7 @@ def roofline(
     """Draw the roofs of one or more machines and kernels as dots with their distance to the roof.
 
     A dot above its roof is said to be above it: then the roof or the count of bytes is wrong.
-    More than ``NAMED_POINTS`` dots are numbered, and named in a list at the right.
+    Beyond ``NAMED_POINTS`` dots the distances stand in a list at the right, by name.
     """
     if not ceilings:
         raise ValueError("a roofline needs at least one Ceiling(label, bandwidth, compute)")
@@ -121,12 +121,12 @@ def distance_to_roof(point: Point, roof: Ceiling) -> str:
 
 
 def _entries(pairs: Sequence[tuple[Point, Ceiling]]) -> list[str]:
-    """The list of numbered kernels, each with its distance to the roof."""
+    """The list of kernels, each with its distance to the roof."""
     words = ["below the roof"]
-    for i, (point, roof) in enumerate(pairs, start=1):
+    for point, roof in pairs:
         ratio = roof.at(point.intensity) / point.rate
         said = ratio_words(ratio) if ratio >= 1 else f"{ratio_words(1 / ratio)} above it"
-        words.append(f"{i}  {point.label}: {said}")
+        words.append(f"{point.label}: {said}")
     return words
 
 
@@ -204,13 +204,13 @@ def _name_roofs(
 
 def _draw_points(labels: Labels, pairs: Sequence[tuple[Point, Ceiling]], named: bool) -> None:
     axes, notes = labels.axes, []
-    for i, (point, roof) in enumerate(pairs, start=1):
+    for point, roof in pairs:
         ends = [point.intensity] * 2, [point.rate, roof.at(point.intensity)]
         colour, path = COLOURS[point.kind], axes.path(*ends)
         stroke(axes, path[:, 0], path[:, 1], colour, 1.3, linestyle=DOTTED, zorder=4)
         spot(axes, path[0, 0], path[0, 1], MARKERS[point.kind] or "o", colour, 9)
         labels.keep_off_line(*ends)
         labels.keep_off_spot(point.intensity, point.rate)
-        words = f"{point.label}\n{distance_to_roof(point, roof)}" if named else str(i)
+        words = f"{point.label}\n{distance_to_roof(point, roof)}" if named else point.label
         notes.append((point.intensity, point.rate, words, point.kind))
     labels.call_out(notes, width=1.8)

@@ -12,14 +12,26 @@ import numpy as np
 from aiinfra.show.canvas import HouseAxes, finish, house_style
 from aiinfra.show.labels import Box, Labels
 from aiinfra.show.layout import spread_out, text_size, wrap
-from aiinfra.show.marks import leader, panel, ring, stroke, write
+from aiinfra.show.marks import leader, panel, ring, spot, stroke, write
 from aiinfra.show.scales import Scale, View, as_scale, pad, plot_axes
-from aiinfra.show.style import COLOURS, DASHED, DOTTED, INK, MARKERS, MUTED, TEXT, known_kind
+from aiinfra.show.style import (
+    COLOURS,
+    DASHED,
+    DOTTED,
+    INK,
+    MARKERS,
+    MUTED,
+    TEXT,
+    known_kind,
+    tint,
+)
 from aiinfra.show.words import join_sources, sentence
 from aiinfra.units import format_binary, format_quantity
 
 LABEL_ROOM = 1.55  # inches to the right of the lines for their names
 SHAPES = "os^Dv"
+BROKEN = (0, (6, 1.2, 1.5, 1.2))  # the third line of a kind, beside its marker and shade
+KEY = 0.16  # inches for a line's marker beside its name
 
 
 @dataclass(frozen=True)
@@ -60,9 +72,9 @@ def sweep(
     ys = [v for v in (*ys, *(m[1] for m in mark), *(w[0] for w in wall_at)) if v > 0]
     view_x = pad(xs, across.log, 0.03, 0.03)
     view_y = pad(ys, up.log, 0.08, 0.16 if wall_at else 0.1)
-    late = [line for line in lines if _ends_late(line, view_x, across)]
-    names = [wrap(line.label, LABEL_ROOM) for line in late]
-    right = max((text_size(name)[0] for name in names), default=0.0) + 0.22
+    late = [i for i, line in enumerate(lines) if _ends_late(line, view_x, across)]
+    names = [wrap(lines[i].label, LABEL_ROOM) for i in late]
+    right = max((text_size(name)[0] for name in names), default=0.0) + KEY + 0.22
     source, above = join_sources(line.source for line in series), 0.48 if wall_at else 0.38
     places = (across, view_x), (up, view_y)
     axes = plot_axes(title, source, 2.75, *places, right=right, above=above)
@@ -71,12 +83,13 @@ def sweep(
         _draw_wall(labels, value, label)
     _draw_guides(labels, guides, {v for line in lines for v in line.x})
     for i, line in enumerate(lines):
-        _draw_line(labels, line, _shape(lines, i))
-    _name_lines(axes, late, names)
+        _draw_line(labels, line, _shape(lines, i), _shade(lines, i))
+    _name_lines(axes, lines, late, names)
     for a, b, _ in mark:
         ring(axes, *axes.at(a, b), TEXT, 9, markeredgewidth=1.2, zorder=7)
         labels.keep_off_spot(a, b)
-    notes = [(ln.x[-1], ln.y[-1], ln.label, ln.kind) for ln in lines if ln not in late]
+    early = [line for i, line in enumerate(lines) if i not in late]
+    notes = [(line.x[-1], line.y[-1], line.label, line.kind) for line in early]
     labels.call_out([*notes, *((a, b, text, "limit") for a, b, text in mark)])
     limits = "Limits: " + ", ".join(text for _, text in wall_at) if wall_at else ""
     marked = "Marked: " + "; ".join(text for *_, text in mark) if mark else ""
@@ -137,8 +150,23 @@ def _shape(lines: Sequence[Series], i: int) -> tuple[str, bool]:
     return base if start < 0 else SHAPES[start % len(SHAPES)], before % 2 == 1
 
 
-def _draw_line(labels: Labels, line: Series, shape: tuple[str, bool]) -> None:
-    axes, colour, (marker, hollow) = labels.axes, COLOURS[line.kind], shape
+def _shade(lines: Sequence[Series], i: int) -> tuple[str, Any]:
+    """Colour and dashes of line i: lines of one kind are full, lighter and broken in turn."""
+    kind = lines[i].kind
+    if kind in ("model", "guess"):
+        return COLOURS[kind], DASHED
+    nth = sum(line.kind == kind for line in lines[:i]) % 3
+    return (
+        (COLOURS[kind], "solid"),
+        (tint(COLOURS[kind]), "solid"),
+        (INK[kind], BROKEN),
+    )[nth]
+
+
+def _draw_line(
+    labels: Labels, line: Series, shape: tuple[str, bool], shade: tuple[str, Any]
+) -> None:
+    axes, (marker, hollow), (colour, dashes) = labels.axes, shape, shade
     if line.low is not None and line.high is not None:
         low = np.maximum(line.low, axes.get_ylim()[0])
         axes.fill_between(line.x, low, line.high, color=colour, alpha=0.18, linewidth=0)
@@ -148,7 +176,7 @@ def _draw_line(labels: Labels, line: Series, shape: tuple[str, bool]) -> None:
         line.y,
         color=colour,
         linewidth=2,
-        linestyle=DASHED if line.kind in ("model", "guess") else "solid",
+        linestyle=dashes,
         marker=marker,
         markersize=5.5 if len(line.x) < 25 else 3.5,
         markerfacecolor="white" if hollow or line.kind == "guess" else colour,
@@ -187,12 +215,26 @@ def _draw_guides(
         labels.boxes.append(Box(x, y - 0.1, x + text_size(label)[0] + 0.08, y + 0.1))
 
 
-def _name_lines(axes: HouseAxes, lines: Sequence[Series], names: Sequence[str]) -> None:
-    """Write each name to the right of its line's last point, moved apart where they crowd."""
-    ends = [axes.at(line.x[-1], line.y[-1]) for line in lines]
+def _name_lines(
+    axes: HouseAxes, lines: Sequence[Series], late: Sequence[int], names: Sequence[str]
+) -> None:
+    """Write each name to the right of its line's last point, moved apart where they crowd.
+
+    Where lines share a colour their markers stand before the names.
+    """
+    ends = [axes.at(lines[i].x[-1], lines[i].y[-1]) for i in late]
     sizes = [text_size(name)[1] for name in names]
     heights = spread_out([y for _, y in ends], sizes, 0.0, axes.size[1] + 0.16, gap=0.04)
-    start = axes.size[0] + 0.16
-    for (x, y), height, line, name in zip(ends, heights, lines, names, strict=True):
+    kinds = [line.kind for line in lines]
+    for (x, y), height, i, name in zip(ends, heights, late, names, strict=True):
+        start, (marker, hollow), (shade, _) = (
+            axes.size[0] + 0.16,
+            _shape(lines, i),
+            _shade(lines, i),
+        )
         leader(axes, (x + 0.06, y), (start - 0.03, height))
-        write(axes, start, height, name, colour=INK[line.kind])
+        if marker and kinds.count(lines[i].kind) > 1:
+            rim = {"markerfacecolor": "white" if hollow else shade, "markeredgecolor": shade}
+            spot(axes, start + 0.05, height, marker, shade, 5.5, markeredgewidth=1.6, **rim)
+            start += KEY
+        write(axes, start, height, name, colour=INK[lines[i].kind])
