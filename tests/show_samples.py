@@ -193,7 +193,7 @@ def rooflines() -> dict[str, Callable[[], Any]]:
         "roofline_listed": lambda: show.roofline(
             [here],
             [*crowd, *(Point(*dot) for dot in dots)],
-            "Twelve kernels are numbered",
+            "Twelve kernels are named, their distances listed",
         ),
         "roofline_empty": lambda: show.roofline([gpus[1]], [], "No kernel yet"),
         "ridges_many": lambda: ridges(

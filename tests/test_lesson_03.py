@@ -1,4 +1,4 @@
-"""Lesson 03 says when the peak that it keeps was measured on cores that others used too."""
+"""Lesson 03 says when others used its cores, and weighs one token against many."""
 
 from __future__ import annotations
 
@@ -43,3 +43,15 @@ def test_hardware_threads_of_one_core_gain_nothing_and_are_no_intruders(
 
 def test_a_replayed_peak_says_nothing_about_this_machine() -> None:
     assert sharing(had=0.1, kind="replayed") == ""
+
+
+def test_a_token_alone_costs_as_much_as_so_many_among_many() -> None:
+    tree = ast.parse(lesson("03_memory_bandwidth").read_text(encoding="utf-8"))
+    kept = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "meeting"]
+    ways: dict[str, Any] = {
+        "NumPy": {"tokens": [1, 256], "seconds": [3e-3, 51.2e-3]},
+        "own loop": {"tokens": [1, 32], "seconds": [2e-3, 40e-3]},
+    }
+    parts: dict[str, Any] = {"by_way": ways}
+    exec(compile(ast.Module(kept, []), "lesson 03", "exec"), parts)
+    assert parts["meeting"]("seconds") == pytest.approx(10)  # 2 ms against 0.2 ms
