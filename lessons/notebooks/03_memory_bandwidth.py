@@ -258,9 +258,9 @@ print(Table(dict(adding.table.columns) | counts, {"seconds": "s", **dict.fromkey
 print(*(f"  {name}: {ratio:.2f}x" for name, ratio in apart.items()), sep="\n")
 account = min(apart, key=apart.get)
 line_gap = compare(
-    guess_line,
-    measured=Quantity(adding["seconds"][-1] / adding["seconds"][1], "x", adding.source),
-    model=Quantity(2, "x", "model: bytes, fetched 32 against 16 or moved 48 against 24"),
+    guess_line, Quantity(adding["seconds"][-1] / adding["seconds"][1], "x", adding.source),
+    model=Quantity(two_passes.moved / over.moved, "x",
+                   "model: bytes, moved 48 against 24 (fetched 32 against 16)"),
 )
 gap(line_gap, title=f"One line of NumPy, {line_gap.measured.value:.1f} times the time of one loop")
 
@@ -332,7 +332,7 @@ sweep(
 
 # %% [markdown]
 # **Explain.** Blocks save trips to memory but make more calls, each of the same cost. The fused
-# loop makes one call and one trip. The model takes its rate.
+# loop makes one call and one trip. The model scales its rate.
 #
 # ## How much of this CPU's arithmetic can a kernel use?
 #
@@ -550,7 +550,8 @@ def shown_roof():
     print(Table(told | {"share of the roof (%)": shares}, units), placed.source, sep="\n")
     again = placed["rate"][1] * 4 / limits["reading, all cores"]  # bytes of the same dot product
     print(f"The dot product ran {max(again, 1 / again):.1f} times "
-          f"{'faster' if again > 1 else 'slower'} than for the roof: closer distances say nothing.")
+          f"{'faster' if again > 1 else 'slower'} than it did for the roof: "
+          "smaller distances say nothing.")
     left, near = sum(p.intensity < ridge for p in points), sum(share > 50 for share in shares)
     return roofline([here], points, title=f"{left} of {len(points)} lie left of the ridge, "
                                           f"{near} within 2x of the roof")
@@ -606,7 +607,7 @@ guess_tokens = predict(
 # and bf16 16, fp8 8, fp4 4; all but fp32 for *tensor cores*, units that only multiply matrices.
 # *Sparse* peaks hold if two of four weights are zero: quote the dense ones.
 #
-# The last three cells are for a GPU.
+# The last three cells need a GPU.
 
 
 # %%
@@ -843,15 +844,15 @@ else:
 # **Explain.** Few tokens wait for the weights; each of many pays for its arithmetic. Between, the
 # loop is far from the peak, and NumPy's library first copies the weights into another order.
 #
-# In fp32 no ridge is far above this CPU's. What outgrew memory is the arithmetic of tensor
+# In fp32 ridges lie in the tens at most. What outgrew memory is the arithmetic of tensor
 # cores on narrow numbers: there hundreds of tokens must share, somewhat more than the ridge,
 # because vectors move too. fp8 doubles peak and intensity.
 #
 # **Change one thing.** A layer of width 4,096. From how many tokens on do fewer bytes stop helping
 # the weights? Which kernels never get there?
 #
-# <details><summary>Answer</summary>From the number in the table. One query, layer norm and the
-# residual never: their bytes grow with the tokens.</details>
+# <details><summary>Answer</summary>From the number in the table. One query, layer norm and
+# adding never: their bytes grow with the tokens.</details>
 
 
 # %%
@@ -860,7 +861,7 @@ LAYER = {  # name: work for so many tokens with numbers of so many bytes; on ten
     "attention, one query": (lambda t, word: model.attention(1, t, 128, 32, word), True),
     "attention, all queries": (lambda t, word: model.attention(t, t, 128, 32, word), True),
     "layer norm": (lambda t, word: model.layer_norm(t, 4096, word), False),
-    "residual": (lambda t, word: model.axpy(4096 * t, word), False),
+    "adding the layer's input": (lambda t, word: model.axpy(4096 * t, word), False),
 }
 WORDS = {"fp32": 4, "bf16": 2, "fp8": 1}
 MACHINES = {"this machine": ({"fp32": peak.value}, bandwidth.value)} | {
