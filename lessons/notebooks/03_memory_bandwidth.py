@@ -157,12 +157,13 @@ steps_gap = compare(guess_steps, Quantity(near_rate / float(on_large[0]), "x", s
 ways = {way: streams.table.where(kernel=SHOWN, way=way)
         for way in ("one core", "all cores", "NumPy")}
 one = dict(zip(ways["one core"]["size"], ways["one core"]["bandwidth"], strict=True))
-steps = {f"L{c.level}": 2 ** (c.bytes.bit_length() - 2) for c in caches if 8 * c.bytes <= LARGEST}
+own = caches if streams.kind == "measured" else []  # a recording may be another machine's
+steps = {f"L{c.level}": 2 ** (c.bytes.bit_length() - 2) for c in own if 8 * c.bytes <= LARGEST}
 sweep(
     [Series(way, t["size"], t["bandwidth"], "cpu", t["bandwidth_low"], t["bandwidth_high"],
             streams.source) for way, t in ways.items()],
     x=("working set", "B"), y=(f"bandwidth of the {SHOWN}, as counted", "B/s"),
-    guides=[(cache.bytes, f"L{cache.level}") for cache in caches],
+    guides=[(cache.bytes, f"L{cache.level}") for cache in own],
     mark=[(n, one[n], f"{name}: {format_quantity(one[n], 'B/s')}")
           for name, n in (steps | {far: LARGEST}).items()],
     title=f"One core falls in steps, from {max(one.values()) / 1e9:.0f} "
@@ -325,7 +326,7 @@ sweep(
      Series("model of five passes", blocks[-4::3], [fast * by_fused / by_passes] * 2, "model",
             source=f"{reason} of the fused loop")],
     x=("elements in a block", ""), y=("elements a second", "elements/s"),
-    guides=[(cache.bytes / 12, f"L{cache.level}") for cache in caches],
+    guides=[(cache.bytes / 12, f"L{cache.level}") for cache in own],
     title=f"Fusing makes the chain {fast / whole.value:.1f} times faster, "
           f"blocks {max(chain['rate'][:-1]) / whole.value:.1f} times at best",
 )
@@ -616,7 +617,7 @@ def batches(tokens):
     """Multiply one layer's weights by growing numbers of tokens, float32, on all cores."""
     weights = np.random.default_rng(2).random((SIDE, SIDE), f32)
     x, y = np.ones((2, max(tokens), SIDE), f32)
-    calls = {("NumPy", m): (np.matmul, x[:m], weights.T, y[:m]) for m in tokens}
+    calls = {("NumPy", m): (np.matmul, x[:m], weights.T, y[:m]) for m in tokens[::2]}
     calls |= {("own loop", m): (serve, weights, x[:m], y[:m]) for m in tokens if m <= 32}
     return Table.from_rows([{"way": way, "tokens": m, "seconds": best, "seconds_high": median}
                             for (way, m), (best, median) in in_turns(calls).items()],
@@ -636,17 +637,17 @@ def layer_time(tokens, peak, bandwidth, word=4, side=SIDE):
     return model.operator_time(work.flop, work.n_bytes, peak, bandwidth)
 
 
-def meeting(column):
-    """The time of one token alone over the time of one among the most."""
-    alone = min(each[column][0] for each in by_way.values())
-    return alone * by_way["NumPy"]["tokens"][-1] / by_way["NumPy"][column][-1]
+def meeting(alone, many):
+    """The time of one token alone over the time of one among the most; columns of the table."""
+    seconds = min(each[alone][0] for each in by_way.values())
+    return seconds * by_way["NumPy"]["tokens"][-1] / by_way["NumPy"][many][-1]
 
 
 served = batches([2**k for k in range(9)])
 by_way = {way: served.table.where(way=way) for way in ("NumPy", "own loop")}
-meets = sorted(meeting(column) for column in ("seconds", "seconds_high"))
+meets = meeting("seconds", "seconds_high"), meeting("seconds_high", "seconds")
 tokens_gap = compare(
-    guess_tokens, Quantity(meeting("seconds"), "tokens", served.source + shared, *meets),
+    guess_tokens, Quantity(meeting("seconds", "seconds"), "tokens", served.source + shared, *meets),
     model=Quantity(tokens_needed(peak.value, bandwidth.value), "tokens", "model: roofline"),
 )
 about = " to ".join(dict.fromkeys(f"{tokens:.0f}" for tokens in meets))
@@ -881,7 +882,7 @@ def judge(axes, kernel, tokens, precision, name):
     kind, source = (("cpu", tops.source) if name == "this machine"
                     else ("gpu", "source: catalogue, dense peaks"))
     lanes = {"memory": [Span(0, price.memory, "moves bytes", "memory")],
-             f"{unit} arithmetic": [Span(0, price.compute, "computes", kind)]}
+             f"{unit} arithmetic": [Span(0, price.compute, "", kind)]}
     return timeline(lanes, f"{tokens} token{many} in {format_quantity(price.seconds, 's')}: "
                     f"{mend[price.bound]} would help", source=f"model: roofline | {source}")
 
