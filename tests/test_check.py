@@ -518,6 +518,39 @@ def test_wrong_answers_cost_where_a_grader_names_them(
     assert store.state()["checks"]["99.ratio"]["score"] == 1
 
 
+def test_answers_that_cannot_be_judged_leave_the_count_of_wrong_ones(
+    store: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = lambda answer: repr(answer) if isinstance(answer, int) else ""  # noqa: E731
+    monkeypatch.setattr(find_grader("99.ratio", PACKAGE), "tries", names, raising=False)
+    for wrong in (1, 2, 3, {}, "", 4):
+        message = verdict_on("99.ratio", wrong, store).message
+    assert "Different wrong answers so far: 4. 3 are free" in message
+
+
+def test_counted_answer_is_read_once(store: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+
+    class Slow:
+        def __array__(self, *_: Any, **__: Any):
+            reads.append(1)
+            return np.array(8.0)
+
+    monkeypatch.setattr(Slow, "__module__", "fractions")
+    monkeypatch.setattr("fractions.Slow", Slow, raising=False)
+    monkeypatch.setattr(find_grader("99.ratio", PACKAGE), "tries", repr, raising=False)
+    assert verdict_on("99.ratio", Slow(), store).passed
+    assert len(reads) == 1
+
+
+def test_class_that_claims_a_library_is_not_read_here(
+    store: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find_grader("99.whatever", PACKAGE), "plain_only", True, raising=False)
+    forged = type("float64", (EndlessArray,), {"__module__": "numpy"})
+    assert "no plain data" in verdict_on("99.whatever", forged(), store).message
+
+
 def test_code_of_the_package_can_run_beside_the_submission(store: Progress) -> None:
     assert verdict_on("99.launched", lambda a, b: a + b, store).passed
 

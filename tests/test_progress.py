@@ -228,6 +228,19 @@ def test_a_task_once_passed_stays_passed(store: Progress) -> None:
     }  # fmt: skip
 
 
+def test_wrong_answers_outlive_other_attempts_and_are_joined_by_an_import(
+    store: Progress, tmp_path: Path
+) -> None:
+    other = Progress(tmp_path / "other.json")
+    for one, names in ((store, ["a", "b"]), (other, ["b", "c"])):
+        one.add_check("01.a", False, 0.0)
+        one.update(lambda state, names=names: state["checks"]["01.a"].update(wrong=names))
+        one.add_check("01.a", False, 0.0)
+    for _ in range(2):
+        store.import_from(other.path)
+        assert store.state()["checks"]["01.a"]["wrong"] == ["a", "b", "c"]
+
+
 def test_ledger_keeps_the_one_column_that_its_name_names(store: Progress) -> None:
     table = Table({"bandwidth": [2e10], "seconds": [0.1]}, {"bandwidth": "B/s", "seconds": "s"})
     run = Run("stream", table, "measured here: a laptop", "measured")

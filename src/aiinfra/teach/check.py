@@ -47,19 +47,29 @@ def check(
     ``UnknownTaskError``. Graders of another package note nothing in the learner's own file.
     """
     grader = find_grader(task, graders)
-    verdict = not_attempted()
+    verdict, judged = not_attempted(), submission
     if attempted(submission):
         way = grade_kernel if getattr(grader, "takes_kernel", False) else grade
-        verdict = way(grader, submission, getattr(grader, "limits", Limits()))
+        if hasattr(grader, "tries"):
+            judged = plain_copy(submission)
+        verdict = way(grader, judged, getattr(grader, "limits", Limits()))
     line = placeholder_line(submission) if verdict.attempted and not verdict.passed else None
     if line is not None:
         verdict = verdict.with_hint(f"In line {line} a `...` still waits for your code.")
     shell = kernel_shell()
     verdict = replace(verdict, task=task, cell=shell.execution_count if shell else None)
     if verdict.attempted and (graders == GRADERS or store is not None):
-        verdict = noted(verdict, name_of(grader, submission), open_progress(store))
+        verdict = noted(verdict, name_of(grader, judged), open_progress(store))
     say(verdict.markdown(), str(verdict))
     return verdict
+
+
+def plain_copy(submission: Any) -> Any:
+    """Read a submission once, so that it is judged and named alike; itself where it is code."""
+    try:
+        return decode(encode(submission, refuse, at_rest=True), refuse)
+    except Exception:  # the sandbox says what is wrong with it
+        return submission
 
 
 def name_of(grader: Any, submission: Any) -> str:
@@ -67,7 +77,7 @@ def name_of(grader: Any, submission: Any) -> str:
     if not hasattr(grader, "tries"):
         return ""
     try:
-        return str(grader.tries(decode(encode(submission, refuse, at_rest=True), refuse)))
+        return str(grader.tries(submission))
     except Exception:  # what cannot be read was not judged
         return ""
 
@@ -78,7 +88,7 @@ def noted(verdict: Verdict, name: str, store: Progress) -> Verdict:
     if not name:
         store.add_check(task, verdict.passed, verdict.score)
         return verdict
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:16]
     wrong = store.state()["checks"].get(task, {}).get("wrong", [])
     earlier = [other for other in wrong if other != digest]
     now = [*earlier, *([] if verdict.passed else [digest])]
@@ -93,8 +103,9 @@ def noted(verdict: Verdict, name: str, store: Progress) -> Verdict:
     verdict = replace(verdict, score=share * verdict.score)
 
     def change(state: State) -> None:
+        before = state["checks"].get(task, {}).get("wrong", [])  # another notebook may have added
         add_check(state, task, verdict.passed, verdict.score, now_utc())
-        state["checks"][task]["wrong"] = now
+        state["checks"][task]["wrong"] = list(dict.fromkeys([*before, *now]))
 
     store.update(change)
     return verdict

@@ -87,9 +87,13 @@ def mark_shown(state: State, key: str, question: str, unit: str, when: str) -> N
 
 
 def add_check(state: State, task: str, passed: bool, score: float, when: str) -> None:
-    """Note one attempt at a task; a task once passed stays passed, the best score counts."""
+    """Note one attempt at a task; a task once passed stays passed, the best score counts.
+
+    Wrong answers that were noted in a field "wrong" stay there.
+    """
     old = state["checks"].get(task, {"passed": False, "attempts": 0, "score": 0.0})
     state["checks"][task] = {
+        **old,
         "passed": old["passed"] or passed,
         "attempts": old["attempts"] + 1,
         "score": max(old["score"], score),
@@ -136,14 +140,16 @@ def merge_guesses(mine: Entry, theirs: Entry) -> Entry:
 
 
 def merge_scores(mine: Entry, theirs: Entry) -> Entry:
-    """Keep the better result, the larger count and the later time of checks and quizzes."""
+    """Keep the better result, the larger count, the later time and all wrong answers of both."""
     first, last = sorted((mine, theirs), key=lambda entry: str(entry["time"]))
     best: Entry = {
         name: max(mine[name], theirs[name])
         for name in ("score", "attempts", "passed")
         if name in mine and name in theirs
     }
-    kept = {"first_score": first["first_score"]} if "first_score" in first else {}
+    kept: Entry = {"first_score": first["first_score"]} if "first_score" in first else {}
+    if "wrong" in mine or "wrong" in theirs:
+        kept["wrong"] = sorted({*mine.get("wrong", []), *theirs.get("wrong", [])})
     return {**last, **best, **kept}
 
 

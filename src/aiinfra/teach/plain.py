@@ -7,6 +7,7 @@ else stays where it is, and a handle travels in its place.
 from __future__ import annotations
 
 import base64
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MappingView
 from decimal import Decimal
@@ -121,11 +122,14 @@ class Encoder:
 def is_known(value: Any) -> bool:
     """Tell whether a number, text or array is of a builtin type or of a known library.
 
-    A subclass of a builtin type counts: it is read with the methods of that type.
+    A subclass of a builtin type counts: it is read with the methods of that type. A class that
+    only says that it is of a library is none of its module's.
     """
     if isinstance(value, (int, float, complex, str)):
         return True
-    return type(value).__module__.partition(".")[0] in LIBRARIES
+    kind = type(value)
+    library = str(kind.__module__).partition(".")[0] in LIBRARIES
+    return library and getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind
 
 
 def decode(data: Any, foreign: Callable[[int, str], Any]) -> Any:
