@@ -213,6 +213,38 @@ def evict_by_arrays(samples, capacity):
     return [None if keep else s for s, keep in zip(samples, stays, strict=True)]
 
 
+def evict_by_popping(samples, capacity):
+    held, leaves = set(), []
+    while samples:
+        sample = samples.pop(0)
+        if sample in held or len(held) < capacity:
+            held.add(sample)
+            leaves.append(None)
+        else:
+            leaves.append(sample)
+    return leaves
+
+
+def evict_a_random_used_one(samples, capacity):
+    """As few reads as can be, but what stays lies scattered over all pieces."""
+    rng, n = np.random.default_rng(0), max(1, len(set(samples)))
+    held, used, leaves = set(), [], []
+    for i, sample in enumerate(samples):
+        used = used if i % n else []
+        drop = None
+        if sample not in held and len(held) == capacity:
+            k = int(rng.integers(len(used) + 1))
+            drop = sample if k == len(used) else used[k]
+            used[k : k + 1] = [] if k == len(used) else [sample]
+            held.discard(drop)
+        else:
+            used.append(sample)
+        if drop != sample:
+            held.add(sample)
+        leaves.append(drop)
+    return leaves
+
+
 def evict_farthest(samples, capacity):
     later, following = {}, [0] * len(samples)
     for i in range(len(samples) - 1, -1, -1):
@@ -317,6 +349,16 @@ def share_out_then_swap(seconds, workers):
                 shares[least].append(i)
                 break
     return tuple(map(tuple, shares))
+
+
+def share_out_by_marking(seconds, workers):
+    shares, load = [[] for _ in range(workers)], [0.0] * workers
+    for _ in range(len(seconds)):
+        item, worker = int(np.argmax(seconds)), load.index(min(load))
+        shares[worker].append(item)
+        load[worker] += seconds[item]
+        seconds[item] = -1
+    return shares
 
 
 def share_out_in_stacks(seconds, workers):
@@ -440,6 +482,14 @@ def prefetch_without_end(read, decode, step, most):
     return math.inf
 
 
+def prefetch_of_nothing(read, decode, step, most):
+    return 0
+
+
+def prefetch_text(read, decode, step, most):
+    return "3"
+
+
 def prefetch_beyond(read, decode, step, most):
     return 1000
 
@@ -524,6 +574,11 @@ def split_of_a_dream(job):
     return 6 * 64, job.samples, 64
 
 
+def split_that_writes(job):
+    job.size[:] = 1
+    return 384, 2600, 64
+
+
 def split_into_four(job):
     return 400, 2000, 10, 10
 
@@ -539,8 +594,8 @@ def split_below_a_shard(job):
 RIGHT = {
     "requests": [requests_by_shard, requests_from_behind],
     "order": [order_in_groups, order_from_a_full_pool],
-    "evict": [evict_newest, evict_by_arrays],
-    "share_out": [share_out_by_heap, share_out_then_swap],
+    "evict": [evict_newest, evict_by_arrays, evict_by_popping],
+    "share_out": [share_out_by_heap, share_out_then_swap, share_out_by_marking],
     "prefetch": [prefetch_by_halves, prefetch_by_hand],
     "rescue": [split_by_what_is_left, split_by_modelled_seconds],
 }
@@ -611,8 +666,10 @@ WRONG = {
         (prefetch_one_too_few, "% idle", 0),
         (prefetch_one_too_many, "more memory than is needed", 0.5),
         (prefetch_none, "None, where some depth is enough", 0),
-        (prefetch_half, "whole numbers", 0),
-        (prefetch_without_end, "whole numbers", 0),
+        (prefetch_half, "one whole number of batches", 0),
+        (prefetch_without_end, "one whole number of batches", 0),
+        (prefetch_text, "one whole number of batches", 0),
+        (prefetch_of_nothing, "0 batches, where 1 to 4 fit", 0),
         (prefetch_beyond, "1000 batches, where 1 to 4 fit", 0),
     ],
     "rescue": [

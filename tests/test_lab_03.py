@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +15,24 @@ import pytest
 from lab_03_answers import (
     RIGHT,
     WRONG,
+    evict_a_random_used_one,
     evict_farthest,
     requests_one_each,
     share_out_in_stacks,
     split_from_a_classmate,
     split_from_another_classmate,
     split_of_whole_shards,
+    split_that_writes,
 )
 from lab_kit import Lab
 
-from aiinfra.model.pipeline import pipeline
-from aiinfra.teach import tried
+from aiinfra.model.pipeline import Floats, pipeline
+from aiinfra.teach import tried, watchdog
 from aiinfra.teach.check import tasks
+from aiinfra.teach.graders.loader_blame import blame
 from aiinfra.teach.graders.loader_cases import fewest_reads, scattered
-from aiinfra.teach.graders.loader_job import PARTS, blame, make_job, run_job
-from aiinfra.teach.graders.loader_rules import Wrong, peak_held, read_seconds
+from aiinfra.teach.graders.loader_job import PARTS, PLIGHTS, Job, make_job, run_job
+from aiinfra.teach.graders.loader_rules import Wrong, depth_of, peak_held, read_seconds
 
 LAB = Lab("lab_03_starved_loader")
 TASKS = list(RIGHT)
@@ -82,6 +88,44 @@ def test_solution_rescues_every_job_that_is_drawn(seed: int) -> None:
 def test_recipe_that_does_not_look_at_the_job_fails(split: Any, least: int) -> None:
     passes = [LAB.grade("rescue", submission("rescue", split), s).passed for s in range(20)]
     assert passes.count(False) >= least
+
+
+def could_fit(job: Job, buffer: int, cache: Floats, piece: int) -> Floats:
+    """Tell what may keep idle to 5 %: it fits, a piece is in time, the misses are not too many.
+
+    What the first batch reads, at most a full buffer and a batch, is not counted as idle.
+    """
+    ends = np.concatenate(([0], np.cumsum(job.size)))
+    in_time = (ends[piece::piece] - ends[:-piece:piece]).max() / job.bandwidth + job.latency
+    missed = 2 * (job.samples - cache) - buffer - job.batch
+    read = missed * (0.97 * job.size.mean() / job.bandwidth + job.latency / piece)
+    busy = 2 * job.samples / job.batch * job.step
+    fits = (job.memory - buffer - cache >= job.batch) & (buffer >= piece)
+    return fits & (in_time <= job.deadline) & (read <= busy / 0.95 + 5 * job.step)
+
+
+def test_no_constant_split_fits_all_four_jobs() -> None:
+    caches = np.arange(0, 6000, 50)
+    passed = {(b, p): np.zeros(len(caches)) for b in (48, 120, 240, 400) for p in (6, 10, 14, 20)}
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        jobs = [make_job(rng, plight) for plight in PLIGHTS]
+        for buffer, piece in passed:
+            fits = [could_fit(job, buffer, caches, piece) for job in jobs]
+            passed[buffer, piece] += np.all(fits, axis=0)
+        for job in jobs:
+            buffer, cache, piece = solution("split")(job)
+            assert could_fit(job, buffer, np.array(cache), piece), "a necessary condition is none"
+    assert max(counts.max() for counts in passed.values()) == 0
+
+
+@pytest.mark.parametrize("share", [0.4, 0.45, 0.5, 0.55])
+def test_no_constant_share_of_the_samples_fits_all_four_jobs(share: float) -> None:
+    def split(job: Job) -> tuple[int, int, int]:
+        return 112, int(share * job.samples), 14
+
+    for seed in range(5):
+        assert not LAB.grade("rescue", submission("rescue", split), seed).passed
 
 
 @pytest.mark.parametrize("plight", ["large shards", "short deadline"])
@@ -170,6 +214,109 @@ def test_rescue_names_the_part_that_is_still_a_stub(tmp_path: Path) -> None:
 def test_stub_draws_nothing_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert tried(LAB.stub("requests"), lambda part: pytest.fail("used")) is None
     assert "Write the function first" in capsys.readouterr().out
+
+
+@pytest.fixture
+def notebook() -> dict[str, Any]:
+    """The names of the notebook after all cells but the set-up; nothing tried, checked, drawn."""
+    scope: dict[str, Any] = {}
+    for cell in LAB.cells[1:]:
+        exec(re.sub(r"(?m)^(tried|check|score)\(.*$", "", cell), scope)
+        scope["timeline"] = lambda *_, **__: "drawn"
+    return scope
+
+
+FIGURES = {
+    "requests": "in_windows",
+    "order": "whole_shards",
+    "evict": "with_cache",
+    "share_out": "one_batch",
+    "prefetch": "in_bursts",
+}
+
+
+def test_figures_take_every_right_part(notebook: dict[str, Any]) -> None:
+    for task, figure in FIGURES.items():
+        for part in (*RIGHT[task], solution(task)):
+            assert tried(part, notebook[figure]) == "drawn", (task, part)
+
+
+def test_figures_say_in_words_what_is_wrong(
+    notebook: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for task, figure in FIGURES.items():
+        for part, *_ in WRONG[task]:
+            drawn = tried(part, notebook[figure])
+            said = capsys.readouterr().out
+            assert drawn == "drawn" or "It does not work yet" in said
+            assert not re.search("(Type|Value|Index|Key)Error", said), (part, said)
+
+
+def test_function_that_ends_the_program_draws_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tried(leaves, lambda part: part()) is None
+    assert "ends the program" in capsys.readouterr().out
+
+
+def test_trial_that_does_not_end_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watchdog, "SECONDS", 0.2)
+    before = signal.getsignal(signal.SIGALRM)
+    assert tried(spins, lambda part: part()) is None
+    assert "Stopped after 0 s" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_trial_on_another_thread_is_stopped_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on Windows, which has no ``SIGALRM``."""
+    monkeypatch.setattr(watchdog, "SECONDS", 0.2)
+    thread = threading.Thread(target=tried, args=(spins, lambda part: part()), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert "Stopped after" in capsys.readouterr().out
+
+
+def test_trial_that_catches_everything_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stubborn() -> None:
+        try:
+            spins()
+        except:  # noqa: E722
+            spins()
+
+    monkeypatch.setattr(watchdog, "SECONDS", 0.2)
+    assert tried(stubborn, lambda part: part()) is None
+
+
+def test_quick_trial_is_left_alone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "SECONDS", 0.05)
+    with watchdog._by_thread(0.05):
+        pass
+    assert tried(solution("requests"), lambda part: 3) == 3
+    time.sleep(0.15)
+
+
+def test_split_cannot_spoil_the_job() -> None:
+    job = make_job(np.random.default_rng(3))
+    size = job.size.copy()
+    with pytest.raises(ValueError, match="read-only"):
+        split_that_writes(job)
+    assert (job.size == size).all()
+
+
+def test_cache_of_single_samples_is_blamed_for_its_gaps() -> None:
+    parts = own("rescue")
+    parts[2] = evict_a_random_used_one
+    for seed in range(3):
+        assert LAB.grade("evict", evict_a_random_used_one, seed).passed
+        verdict = LAB.grade("rescue", parts, seed)
+        assert re.search(r"\d\d % of the bytes read are gaps: .* not whole pieces", verdict.message)
+
+
+def test_depth_may_be_an_array_of_one() -> None:
+    assert depth_of(np.array([3]), 4) == 3
 
 
 def test_failing_part_draws_nothing_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,16 @@ from aiinfra.model.pipeline import pipeline
 from aiinfra.show import Span, timeline
 from aiinfra.teach import check, score, tried
 from aiinfra.teach.graders.loader_job import PARTS, PLIGHTS, make_job, openings, run_job
-from aiinfra.teach.graders.loader_rules import Wrong, play_cache, read_seconds, shards_in_batch
+from aiinfra.teach.graders.loader_rules import (
+    Wrong,
+    covered,
+    depth_of,
+    play_cache,
+    read_seconds,
+    shards_in_batch,
+    shares_of,
+    shuffled,
+)
 
 # %% [markdown]
 # ## The job
@@ -149,7 +158,8 @@ def in_windows(part, batches=48):
     """Draw the job when the samples of 48 batches are fetched together."""
     read, made = [], 0
     for window in drawn.reshape(-1, batches * job.batch):
-        found = part(job.places(window), job.latency, job.bandwidth)
+        places = job.places(window)
+        found = covered(places, part(list(places), job.latency, job.bandwidth))
         made += len(found)
         read += [read_seconds(found, job.latency, job.bandwidth) / batches] * batches
     after = pipeline(read, in_stacks, job.step, depth=1)
@@ -208,7 +218,8 @@ def order(shards, buffer, rng):
 # %%
 def whole_shards(part, buffer=512):
     """Draw the job when the first use of a shard reads all of it."""
-    used = list(part([list(shard) for shard in job.shards], buffer, np.random.default_rng(1)))
+    answer = part([list(shard) for shard in job.shards], buffer, np.random.default_rng(1))
+    used = shuffled(job.shards, buffer, answer)
     read = np.zeros(len(used) // job.batch)
     for batch, shard in openings(job, used):
         n_bytes = sum(job.size[sample] for sample in job.shards[shard])
@@ -267,7 +278,7 @@ def evict(samples, capacity):
 def with_cache(part, epochs=3):
     """Draw the last epoch without a cache ("before"), and with one for half of the samples."""
     asked = [s for _ in range(epochs) for s in rng.permutation(job.samples).tolist()]
-    hits = play_cache(asked, job.samples // 2, part(asked, job.samples // 2))
+    hits = play_cache(asked, job.samples // 2, part(list(asked), job.samples // 2))
     n_bytes = job.size[asked] * np.array([[1], [0]]) + job.size[asked] * ~hits * [[0], [1]]
     count = job.samples // job.batch
     late = n_bytes[:, -count * job.batch :].reshape(2, count, -1).sum(axis=2)
@@ -337,7 +348,7 @@ def one_batch(part):
     """Draw who decodes what in one batch."""
     seconds = job.decode[drawn[0]].tolist()
     stacks = np.array_split(np.arange(len(seconds)), job.workers)
-    shares = part(seconds, job.workers)
+    shares = shares_of(seconds, job.workers, part(list(seconds), job.workers))
     ends = [max(sum(seconds[i] for i in items) for items in plan) for plan in (stacks, shares)]
     runs = {"in stacks": by_worker(stacks, seconds), "yours": by_worker(shares, seconds)}
     old, new = (f"{1e3 * end:.0f} ms" for end in ends)
@@ -389,7 +400,9 @@ def in_bursts(part, every=10):
     """Draw reads that come every ten batches, with a depth of 2 and with yours."""
     read = np.zeros(100)
     read[::every] = 0.8 * every * job.step
-    depth = part(read.tolist(), [0.6 * job.step] * len(read), job.step, 40)
+    depth = depth_of(part(read.tolist(), [0.6 * job.step] * len(read), job.step, 40), 40)
+    if depth is None:
+        raise Wrong("None, where some depth is enough")
     before, after = (pipeline(read, 0.6 * job.step, job.step, d) for d in (2, depth))
     title = f"A depth of 2 leaves {100 * before.idle():.0f} % idle, one of {depth} leaves"
     return both(before, after, f"{title} {100 * after.idle():.0f} %", first=40, count=22)
@@ -415,8 +428,9 @@ check("lab_03.prefetch", prefetch)
 
 # %% [markdown]
 # The check plays four jobs with your six functions: small shards, as above; large shards; a short
-# deadline; and decoding that takes nine tenths of a step even when it is shared out well. So numbers
-# that fit one job fail in another: take them from the job.
+# deadline; and decoding that takes nine tenths of a step even when it is shared out well. They
+# differ in samples, store and memory, so numbers that fit one job fail in another: take them from
+# the job.
 
 # %% [markdown]
 # Your parts play one epoch like this:
@@ -430,7 +444,9 @@ check("lab_03.prefetch", prefetch)
 # depth = prefetch(read, decode, step, most), with most = (memory - buffer - cache) // batch
 # ```
 #
-# Where `prefetch` finds none, the job runs with `most`, and is idle for too long.
+# Where `prefetch` finds none, the job runs with `most`, and is idle for too long. The samples of a
+# piece are asked for one behind the other. A cache that holds some of them saves bytes, one that
+# holds all of them the request as well.
 #
 # A job has `samples`, `shards` (lists of samples), `size` (bytes, one a sample), `batch`, `step`,
 # `latency`, `bandwidth`, `deadline`, `workers`, `memory`, `mixed`. Samples are numbered as they lie,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aiinfra.teach import watchdog
 from aiinfra.teach.stub import attempted
 from aiinfra.teach.words import say
 
@@ -103,13 +104,22 @@ def trial(
 def tried(function: Any, use: Callable[[Any], Any]) -> Any | None:
     """Return ``use(function)``, a figure of what the learner's function does.
 
-    Where the function is a stub, or where it fails, say so and return ``None``.
+    Where the function is a stub, where it fails, ends the program or does not end, say so and
+    return ``None``.
     """
     if not attempted(function):
         say("Write the function first: here you will see what it does.")
         return None
+    limit = watchdog.SECONDS
     try:
-        return use(function)
+        with watchdog.watchdog(limit):
+            return use(function)
+    except watchdog.StillRunning:
+        say(f"Stopped after {limit:.0f} s: does a loop in your function never end?")
+        return None
+    except SystemExit:
+        say("It does not work yet. Your function ends the program (`exit`): use `return` instead.")
+        return None
     except Exception as problem:  # whatever a beginner's function may provoke
         kind = "" if type(problem).__name__ == "Wrong" else f"{type(problem).__name__}: "
         say(f"It does not work yet. {kind}{problem}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from aiinfra.model.pipeline import pipeline
 from aiinfra.teach.graders.helpers import failed, limited, passed
+from aiinfra.teach.graders.loader_blame import blame
 from aiinfra.teach.graders.loader_cases import (
     alike,
     by_groups,
@@ -27,7 +28,7 @@ from aiinfra.teach.graders.loader_cases import (
     straight,
     traces,
 )
-from aiinfra.teach.graders.loader_job import PARTS, PLIGHTS, blame, make_job, run_job
+from aiinfra.teach.graders.loader_job import PARTS, PLIGHTS, make_job, run_job
 from aiinfra.teach.graders.loader_rules import (
     IDLE,
     Wrong,

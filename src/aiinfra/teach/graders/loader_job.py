@@ -18,7 +18,6 @@ from aiinfra.facts.workloads import workload
 from aiinfra.model.pipeline import PipelineRun, pipeline
 from aiinfra.teach.graders.loader_cases import smallest_depth
 from aiinfra.teach.graders.loader_rules import (
-    IDLE,
     Wrong,
     covered,
     depth_of,
@@ -42,7 +41,7 @@ class Job:
     ``shard_of`` and ``decode`` (s on one worker) have an entry for each sample. ``step`` is s a
     batch, ``latency`` s a request, ``bandwidth`` B/s, ``deadline`` the s after which the store
     gives a request up. ``memory`` is in samples, ``mixed`` the least number of shards in a batch,
-    on average.
+    on average. The arrays are read-only.
     """
 
     shards: tuple[tuple[int, ...], ...]
@@ -60,6 +59,10 @@ class Job:
     deadline: float
     epochs: int = 3
 
+    def __post_init__(self) -> None:
+        for values in (self.shard_of, self.start, self.size, self.decode):
+            values.flags.writeable = False
+
     @property
     def samples(self) -> int:
         """Samples of an epoch."""
@@ -75,7 +78,11 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A job played with five parts: its times, and what was counted from the second epoch on."""
+    """A job played with five parts: its times, and what was counted from the second epoch on.
+
+    ``gaps`` is the share of the bytes read that no sample needed, ``torn`` the share of the pieces
+    read of which the cache held a part, both 0 to 1.
+    """
 
     run: PipelineRun
     read: Any
@@ -85,6 +92,8 @@ class Outcome:
     hits: float
     requests: int
     mixed: float
+    gaps: float
+    torn: float
 
     @property
     def idle(self) -> float:
@@ -94,7 +103,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plight:
-    """What is hard about a job: low and high ends that its numbers are drawn between."""
+    """What is hard about a job: low and high ends that its numbers are drawn between.
+
+    The four jobs differ in their number of samples and in ``slow``, so that no constant split fits
+    all: the cache that a large job needs is larger than the whole memory of a small one. Neither
+    does a constant share: the largest job has room for a smaller one than others need.
+    """
 
     shards: int = 96
     lengths: tuple[int, int] = (48, 65)  # samples of a shard
@@ -107,9 +121,9 @@ class Plight:
 
 PLIGHTS = {
     "small shards": Plight(),
-    "large shards": Plight(12, (400, 521), slow=(1.2, 1.9)),
-    "short deadline": Plight(latency=(5e-4, 1e-3), slow=(1.2, 1.9), patience=(16, 28)),
-    "slow decoding": Plight(slow=(1.2, 1.9), decode=0.9),
+    "large shards": Plight(8, (400, 521), slow=(1.1, 1.25)),
+    "short deadline": Plight(144, latency=(5e-4, 1e-3), slow=(1.7, 1.9), patience=(16, 29)),
+    "slow decoding": Plight(192, latency=(1e-3, 2e-3), slow=(1.0, 1.1), decode=0.9),
 }
 
 
@@ -148,7 +162,7 @@ def run_job(job: Job, tools: Tools) -> Outcome:
     trace = [sample for _, shard in opened for sample in job.shards[shard]]
     keeper = named("evict", tools)
     hits = part("evict", lambda: play_cache(trace, cache, keeper(list(trace), cache)))
-    read, count = reads(job, opened, hits, tools)
+    read, (count, n_bytes, useful, pieces, torn) = reads(job, opened, hits, tools)
     decode = decodings(job, order, tools)
     first = len(decode) // job.epochs
     read, decode = read[first:], decode[first:]
@@ -161,7 +175,9 @@ def run_job(job: Job, tools: Tools) -> Outcome:
     run = pipeline(read, decode, job.step, depth or most)
     mixed = shards_in_batch(whole.shards, order, job.batch)
     late = float(hits[len(hits) // job.epochs :].mean())
-    return Outcome(run, np.array(read), np.array(decode), depth, least, late, count, mixed)
+    gaps, torn = 1 - useful / max(n_bytes, 1), torn / max(pieces, 1)
+    times = np.array(read), np.array(decode)
+    return Outcome(run, *times, depth, least, late, int(count), mixed, gaps, torn)
 
 
 def epochs(job: Job, buffer: int, tools: Tools) -> list[int]:
@@ -240,10 +256,13 @@ def openings(job: Job, order: Sequence[int]) -> list[tuple[int, int]]:
 
 def reads(
     job: Job, opened: Sequence[tuple[int, int]], hits: Any, tools: Tools
-) -> tuple[list[float], int]:
-    """Seconds of the store for each batch, and the requests made from the second epoch on."""
+) -> tuple[list[float], list[float]]:
+    """Seconds of the store for each batch, and what was read from the second epoch on.
+
+    That is: requests, their bytes, bytes of missed samples, pieces, and pieces held in part.
+    """
     batches = job.epochs * job.samples // job.batch
-    seconds, count, at = [0.0] * batches, 0, 0
+    seconds, counts, at = [0.0] * batches, np.zeros(5), 0
     asker = named("requests", tools)
     for i, (batch, shard) in enumerate(opened):
         samples = job.shards[shard]
@@ -257,8 +276,10 @@ def reads(
             fits = job.latency + (ends[1][2] - ends[0][1]) / job.bandwidth <= job.deadline
             part("requests" if fits else "split", functools.partial(in_time, job, found))
             seconds[min(batch, batches - 1)] += read_seconds(found, job.latency, job.bandwidth)
-            count += len(found) * (i >= len(job.shards))
-    return seconds, count
+            n_bytes, useful = (sum(b - a for _, a, b in rows) for rows in (found, places))
+            if i >= len(job.shards):
+                counts += len(found), n_bytes, useful, 1, len(missed) < len(samples)
+    return seconds, counts.tolist()
 
 
 def in_time(job: Job, requests: Sequence[tuple[int, int, int]]) -> None:
@@ -268,16 +289,3 @@ def in_time(job: Job, requests: Sequence[tuple[int, int, int]]) -> None:
             size = f"{(request[2] - request[1]) / 1e6:.2g} MB in one request"
             limit = f"the store gives up after {1e3 * job.deadline:.0f} ms"
             raise Wrong(f"{size} take {1e3 * seconds:.0f} ms, and {limit}: ask for less at once")
-
-
-def blame(job: Any, outcome: Any) -> str:
-    """Say which stage an idle accelerator waits for."""
-    stages = {"store": outcome.read.mean(), "decoding": outcome.decode.mean()}
-    name = max(stages, key=lambda stage: stages[stage])
-    seconds = (
-        f"The {name} takes {1e3 * stages[name]:.1f} ms a batch, a step {1e3 * job.step:.1f} ms"
-    )
-    if stages[name] > (1 - IDLE) * job.step:
-        return f"{seconds}."
-    depth = "the batches in flight" if outcome.depth is None else f"{outcome.depth} batches"
-    return f"{seconds}: fast enough on average, so it comes in bursts that {depth} do not cover."

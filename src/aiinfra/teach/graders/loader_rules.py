@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from aiinfra.teach.graders.helpers import scalar_of
+
 IDLE = 0.05  # the most of its time that the accelerator may wait
 
 
@@ -146,6 +148,12 @@ def play_cache(samples: Sequence[int], capacity: int, answer: Any) -> Any:
 
 def longest(seconds: Sequence[float], workers: int, answer: Any) -> float:
     """Seconds of the busiest worker; raises ``Wrong`` unless each item has exactly one worker."""
+    shares = shares_of(seconds, workers, answer)
+    return max((sum(seconds[i] for i in share) for share in shares), default=0.0)
+
+
+def shares_of(seconds: Sequence[float], workers: int, answer: Any) -> list[list[int]]:
+    """Read the items of each worker; raises ``Wrong`` unless each item has exactly one."""
     if answer is None or not hasattr(answer, "__iter__") or isinstance(answer, (str, dict)):
         raise Wrong("a list with one list of items for each worker is asked for")
     shares = [whole_numbers(share, "items of a worker") for share in answer]
@@ -159,14 +167,21 @@ def longest(seconds: Sequence[float], workers: int, answer: Any) -> float:
             raise Wrong(f"there is no item {item} among {len(seconds)}")
         if (times := counts.get(item, 0)) != 1:
             raise Wrong(f"item {item} is given to {times} workers")
-    return max((sum(seconds[i] for i in share) for share in shares), default=0.0)
+    return shares
 
 
 def depth_of(answer: Any, most: int) -> int | None:
     """Read what ``prefetch`` returned: a depth of 1 to ``most``, or ``None``."""
     if answer is None:
         return None
-    (depth,) = whole_numbers([answer], "batches")
+    value = scalar_of(answer)
+    try:
+        good = isinstance(value, Real) and float(value).is_integer()
+    except OverflowError:
+        good = False
+    if not good:
+        raise Wrong("one whole number of batches is asked for, or None where no depth is enough")
+    depth = int(value)
     if not 1 <= depth <= most:
         raise Wrong(f"{depth} batches, where 1 to {most} fit")
     return depth
