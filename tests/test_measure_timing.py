@@ -14,6 +14,7 @@ from aiinfra.measure.timing import (
     first_call,
     summarise,
     time_call,
+    time_in_turns,
 )
 
 
@@ -124,6 +125,16 @@ def test_warm_up_comes_before_every_sample_and_arguments_arrive():
               clock=SteppingClock(1.0))  # fmt: skip
     assert len(calls) == 3 + 1 + 2
     assert set(map(str, calls)) == {"((1,), {'key': 2})"}
+
+
+def test_calls_in_turns_are_sampled_round_by_round_and_warmed_up_once():
+    order = []
+    calls = {name: (lambda name: (order.append(name), time.sleep(0.002)), name) for name in "ab"}
+    timings = time_in_turns(calls, rounds=2, repeats=3)
+    assert [len(timings[name].samples) for name in "ab"] == [6, 6]
+    turns = [name for i, name in enumerate(order) if i == 0 or name != order[i - 1]]
+    assert turns == ["a", "b", "a", "b"]
+    assert order.count("a") - 2 * 3 == 1 + 2  # one warm-up, and one to calibrate in each round
 
 
 def test_the_garbage_collector_rests_during_samples_and_wakes_after_them():

@@ -17,10 +17,10 @@
 # %%
 import numba
 import numpy as np
-from numba import prange
+from numba import cuda, prange
 
 from aiinfra.facts.catalogue import accelerator
-from aiinfra.measure import cublas, experiment, probe, time_call
+from aiinfra.measure import cublas, experiment, probe, time_call, time_in_turns
 from aiinfra.measure.machine import cores_at_work
 from aiinfra.model import roofline as model
 from aiinfra.results import Quantity, Table
@@ -78,15 +78,31 @@ def copy(a, b, c, s):
 
 
 @numba.njit
+def scale(a, b, c, s):
+    """Two arrays, 16 bytes an element."""
+    for i in range(a.size):
+        a[i] = s * b[i]
+
+
+@numba.njit
+def add(a, b, c, s):
+    """Three arrays, 24 bytes an element."""
+    for i in range(a.size):
+        a[i] = b[i] + c[i]
+
+
+@numba.njit
 def triad(a, b, c, s):
     """Three arrays, 24 bytes an element."""
     for i in range(a.size):
         a[i] = b[i] + s * c[i]
 
 
-def by_numpy(name, a, b, c, s):
-    """The same in NumPy, one call for each pass."""
-    np.copyto(a, b) if name == "copy" else np.add(np.multiply(c, s, out=a), b, out=a)
+NUMPY = {  # the same four, one call for each pass
+    "copy": lambda a, b, c, s: np.copyto(a, b), "scale": lambda a, b, c, s: np.multiply(b, s, a),
+    "add": lambda a, b, c, s: np.add(b, c, a),
+    "triad": lambda a, b, c, s: np.add(np.multiply(c, s, a), b, a),
+}
 
 
 def shared_out(kernel):
@@ -109,24 +125,16 @@ def aligned(n, dtype=np.float64):
     return x
 
 
-def in_turns(calls, rounds=3):
-    """Seconds of each call, best and median; in turns, so that a busy moment hits no one alone."""
-    seconds = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():  # the first time a call may compile
-            seconds[name] += time_call(*call, repeats=3, warmup=not seconds[name]).samples
-    return {name: (min(each), float(np.median(each))) for name, each in seconds.items()}
-
-
-def best_rate(seconds, work, name="bandwidth"):
+def best_rate(run, work, name="bandwidth"):
     """The fastest of the repeats as a rate, with the median as its lower end."""
-    best, median = (work / each for each in seconds)
+    best, median = work / run.best, work / run.median
     return {name: best, f"{name}_low": median, f"{name}_high": best}
 
 
 # %%
-STREAM = {"copy": shared_out(copy), "triad": shared_out(triad)}
-ARRAYS = {"copy": 2, "triad": 3}
+STREAM = {kernel.__name__: shared_out(kernel) for kernel in (copy, scale, add, triad)}
+ARRAYS = {"copy": 2, "scale": 2, "add": 3, "triad": 3}
+WHO = ("one core", "all cores", "NumPy")
 
 
 @experiment(needs="cpu")
@@ -137,7 +145,7 @@ def stream(sizes):
         for size in sizes:
             a, b, *more = (aligned(size // (8 * ARRAYS[name])) for _ in range(ARRAYS[name]))
             data, times = (a, b, *(more or [b]), 0.5), max(1, 2**25 // size)
-            runs = in_turns({"NumPy": (by_numpy, name, *data),
+            runs = time_in_turns({"NumPy": (NUMPY[name], *data),
                              "one core": (one, *data, 1, times),
                              "all cores": (every, *data, cores, times)}, rounds=2)
             work = 8 * ARRAYS[name] * a.size
@@ -148,14 +156,16 @@ def stream(sizes):
     return Table.from_rows(rows, {"size": "B", "bandwidth": "B/s"})
 
 
-streams, SHOWN = stream([2**k for k in range(12, LARGEST.bit_length())]), "triad"
+streams = stream([2**k for k in range(12, LARGEST.bit_length())])
+large, SHOWN = streams.table.where(size=LARGEST), "triad"
+print(streams.source, Table({"kernel": list(STREAM)} | {
+    way: large.where(way=way)["bandwidth"] for way in WHO}, dict.fromkeys(WHO, "B/s")), sep="\n")
 on_large = [streams.quantity("bandwidth", kernel="triad", way=way, size=LARGEST)
             for way in ("one core", "all cores")]
 ledger.keep("triad_bandwidth", max(on_large, key=float))
 near_rate = max(streams.table.where(kernel="triad", way="one core")["bandwidth"])
 steps_gap = compare(guess_steps, Quantity(near_rate / float(on_large[0]), "x", streams.source))
-ways = {way: streams.table.where(kernel=SHOWN, way=way)
-        for way in ("one core", "all cores", "NumPy")}
+ways = {way: streams.table.where(kernel=SHOWN, way=way) for way in WHO}
 one = dict(zip(ways["one core"]["size"], ways["one core"]["bandwidth"], strict=True))
 own = caches if streams.kind == "measured" else []  # a recording may be another machine's
 steps = {f"L{c.level}": 2 ** (c.bytes.bit_length() - 2) for c in own if 8 * c.bytes <= LARGEST}
@@ -198,8 +208,8 @@ guess_chain = predict(
 # **Measure.** First the line. Three more ways show what makes the difference: reading one array and
 # adding it up, the compiled triad into an array of its own, and NumPy with room for its results.
 #
-# A core that writes to a line it has not read first *fetches* that line, to keep the rest of it:
-# *write-allocate*. So bytes can be counted in three ways:
+# Before it writes to a line that it has not read, a core *fetches* that line, to keep the rest of
+# it: *write-allocate*. So bytes can be counted in three ways:
 #
 # - *counted*: each number that the formula reads or writes, in each pass;
 # - *fetched*: what travels from memory to the core, lines to be overwritten included;
@@ -235,7 +245,7 @@ over = model.elementwise(1, reads=2, flop=2, word=8, in_place=True)
 two_passes = model.elementwise(1, 1, 1, 8) + model.elementwise(1, 2, 1, 8, in_place=True)
 WAYS = {
     "sum": (total, read), "triad over b": (triad_over, over), "triad": (triad, model.triad(1)),
-    "NumPy, with room": (lambda *data: by_numpy("triad", *data), two_passes),
+    "NumPy, with room": (NUMPY["triad"], two_passes),
     "NumPy's line": (numpy_line, two_passes),
 }
 
@@ -244,8 +254,8 @@ WAYS = {
 def ways_to_add(elements):
     """Five ways through large arrays on one core: time for an element."""
     data = (*(aligned(elements) for _ in range(3)), 1e-9)
-    runs = in_turns({way: (loop, *data) for way, (loop, _) in WAYS.items()})
-    rows = [{"way": way, "seconds": best / elements} for way, (best, _) in runs.items()]
+    runs = time_in_turns({way: (loop, *data) for way, (loop, _) in WAYS.items()})
+    rows = [{"way": way, "seconds": run.best / elements} for way, run in runs.items()]
     return Table.from_rows(rows, {"seconds": "s"})
 
 
@@ -271,9 +281,8 @@ gap(line_gap, title=f"One line of NumPy, {line_gap.measured.value:.1f} times the
 # second pass doubles either. The rest of its line is new memory for the results, which the system
 # clears page by page, often 4 KiB each.
 #
-# **Change one thing.** The chain in `blocks`: five NumPy passes over a block that fits a cache,
-# then over the next. Dotted lines: a block of the three arrays fills a cache. Which block is best,
-# and does it reach the fused loop?
+# Now the chain, fused and in *blocks*: five NumPy passes over a block that fits a cache, then over
+# the next. Dotted lines: a block of the three arrays fills a cache.
 
 
 # %%
@@ -306,7 +315,7 @@ def chains(elements, blocks):
     """The chain fused, and in blocks of NumPy, on one core."""
     x, r, y = (aligned(elements, f32) for _ in range(3))
     calls = {block: (chain_in_blocks, x, r, y, block) for block in blocks}
-    runs = in_turns(calls | {0: (chain_fused, x, r, y)})
+    runs = time_in_turns(calls | {0: (chain_fused, x, r, y)})
     return Table.from_rows([{"block": block, **best_rate(run, elements, "rate")}
                             for block, run in runs.items()], {"rate": "elements/s"})
 
@@ -332,17 +341,17 @@ sweep(
 )
 
 # %% [markdown]
-# **Explain.** Blocks save trips to memory but make more calls, each of the same cost. The fused
-# loop makes one call and one trip. The model scales its rate.
+# **Explain.** Blocks save trips to memory, but five passes through a cache take time too, and small
+# blocks pay for calls. The fused loop makes one call, one trip. The model scales its rate.
+#
+# **Change one thing.** Start `blocks` at `2**6`. What does a call cost?
 #
 # ## How much of this CPU's arithmetic can a kernel use?
 #
 # A program that does `I` operations (FLOP; a multiply-add is two) for each byte counted, its
 # *arithmetic intensity*, runs at most at `I` times the bandwidth, and at most at the *peak* of
-# arithmetic. The lower is the *roof*. At the *ridge* they meet: left of it memory sets the pace.
-#
-# The ceilings are the best reached here, by one core or all: loops over large arrays;
-# multiply-adds, or a product by NumPy's library (BLAS). The true roof is no lower.
+# arithmetic. The lower is the *roof*. They meet at the *ridge*, peak over bandwidth: at a smaller
+# `I` memory sets the pace. The ceilings are the best reached here, the roof no lower.
 
 
 # %%
@@ -381,8 +390,8 @@ def ceilings(size):
             "BLAS": (np.matmul, *np.ones((3, 2048, 2048), f32))}
     work |= dict.fromkeys(sums, 256 * x.size * 64) | {"BLAS": 2 * 2048**3}
     return Table.from_rows([
-        {"limit": name, "rate": work[name] / best, "of": "B/s" if name in calls else "FLOP/s"}
-        for name, (best, _) in in_turns(calls | sums).items()], {})
+        {"limit": name, "rate": work[name] / run.best, "of": "B/s" if name in calls else "FLOP/s"}
+        for name, run in time_in_turns(calls | sums).items()], {})
 
 
 tops = ceilings(LARGEST // 2)  # as much as the kernels below touch
@@ -418,14 +427,14 @@ guess_axpy = predict(
 )
 
 # %% [markdown]
-# **Measure.** Eight kernels, compiled or NumPy's, on large float32 arrays, each counted by its
-# docstring; the table adds the bytes moved. *Layer norm* gives each row mean 0 and variance 1.
-# *Attention* compares *queries* with *keys* and mixes *values* accordingly, in several
-# independent *heads*.
+# **Measure.** Eight kernels on large float32 arrays, most counted in their docstrings; the table
+# adds the bytes moved. *Layer norm* gives each row mean 0 and variance 1. *Attention* compares
+# *queries* with *keys* and mixes *values* accordingly, in several independent *heads*.
 #
-# The model for axpy comes from another loop: a triad into a new array moves 32 bytes where it
-# counts 24; axpy moves 12 for 2 FLOP. So axpy gets `2 / 12 * 32 / 24` of the triad's bandwidth.
-# The roof uses bytes as counted: for kernels that write afresh it lies up to 1.5 times too high.
+# The model for axpy comes from another loop. All cores share the wires, so by bytes *moved*: a
+# triad into a new array moves 32 where it counts 24; axpy moves 12 for 2 FLOP. So axpy gets
+# `2 / 12 * 32 / 24` of the triad's bandwidth. The roof uses bytes as counted: for kernels that only
+# read, or write afresh, it lies up to 1.5 times too high.
 
 
 # %%
@@ -521,7 +530,7 @@ def kernels():
     """Time real kernels on all cores, on large arrays of float32."""
     x, y = np.random.default_rng(1).random((2, SIDE * SIDE), f32)
     works = {name: work for name, work, _ in cases(x, y)}
-    runs = in_turns({name: call for name, _, call in cases(x, y)})
+    runs = time_in_turns({name: call for name, _, call in cases(x, y)})
     rows = [{"kernel": name, "FLOP": work.flop, "counted": work.n_bytes, "moved": work.moved,
              "intensity": work.intensity, **best_rate(runs[name], work.flop, "rate")}
             for name, work in works.items()]
@@ -561,20 +570,20 @@ def shown_roof():
 shown_roof()
 
 # %% [markdown]
-# **Explain.** Only where a number serves many others does arithmetic set the pace. Lines fetched
-# to be overwritten explain at most 1.5 times, busy cores as much as the dot product lost. The
+# **Explain.** Only where a number serves many others does arithmetic set the pace. The roof's own
+# loop writes in place, which explains up to 1.5 times; busy cores, what the dot product lost. The
 # rest is instructions: a softmax calls a function for each exponential. A point above the roof
-# found a cache or a quieter moment.
+# found a cache.
 #
-# **Change one thing.** Set `SIDE = 1024`. Which points rise?
+# **Change one thing.** Set `SIDE = 1024`, run that cell and the next. Which points rise? Then set
+# it back.
 #
-# <details><summary>Answer</summary>Those that wait for memory: arrays of 4 MiB stay in a
-# cache.</details>
+# <details><summary>Answer</summary>Those that wait for memory: 4 MiB fit a cache.</details>
 #
 # ## How many must share the weights, so that arithmetic sets the pace?
 #
-# A layer of a language model multiplies its float32 weights, `SIDE` by `SIDE`, by a vector for each
-# *token*, a piece of text. Tokens together share the reading.
+# A layer of a language model multiplies its float32 weights, `SIDE` by `SIDE`, by a vector for
+# each *token*, a piece of text.
 
 # %%
 @numba.njit(parallel=True, fastmath=True)
@@ -601,8 +610,7 @@ guess_tokens = predict(
 # %% [markdown]
 # **Measure.** Weights of `word` bytes serve `t` tokens with 2 t FLOP each: 2 t / word FLOP a byte,
 # to compare with the ridge. Below it reading sets the time, above it each token adds its
-# arithmetic. The answer: the time of one token alone over the time of one among many, by the loop
-# above or NumPy's library.
+# arithmetic. The answer: the faster way's time for one token over NumPy's time for each of 256.
 #
 # Then accelerators. Their peaks depend on the *precision*: fp32 has 32 bits, tf32 19 of them, fp16
 # and bf16 16, fp8 8, fp4 4; all but fp32 for *tensor cores*, units that only multiply matrices.
@@ -619,9 +627,9 @@ def batches(tokens):
     x, y = np.ones((2, max(tokens), SIDE), f32)
     calls = {("NumPy", m): (np.matmul, x[:m], weights.T, y[:m]) for m in tokens[::2]}
     calls |= {("own loop", m): (serve, weights, x[:m], y[:m]) for m in tokens if m <= 32}
-    return Table.from_rows([{"way": way, "tokens": m, "seconds": best, "seconds_high": median}
-                            for (way, m), (best, median) in in_turns(calls).items()],
-                           {"seconds": "s", "seconds_high": "s"})
+    rows = [{"way": way, "tokens": m, "seconds": run.best, "seconds_high": run.median}
+            for (way, m), run in time_in_turns(calls).items()]
+    return Table.from_rows(rows, {"seconds": "s", "seconds_high": "s"})
 
 
 def tokens_needed(peak, bandwidth, word=4, side=SIDE):
@@ -663,7 +671,7 @@ sweep(
             served.source + shared) for way, t in by_way.items()]
     + [Series("model: roofline", fine, roof, "model", source="model: ceilings above")],
     x=("tokens at once", ""), y=("time for all of them", "s"),
-    title=f"Reading the weights takes as long as computing {about} tokens",
+    title=f"One token alone takes as long as {about} of 256 together",
 )
 
 # %%
@@ -708,17 +716,32 @@ ridges(roofs, lines, title=f"fp32 ridges: {ridge:.1f} here, {ridges_in('fp32')} 
 
 
 # %%
+@cuda.jit
+def copy_on_gpu(a, b, c, s):
+    i = cuda.grid(1)
+    if i < a.size:
+        a[i] = b[i]
+
+
+@cuda.jit
+def triad_on_gpu(a, b, c, s):
+    i = cuda.grid(1)
+    if i < a.size:
+        a[i] = b[i] + s * c[i]
+
+
 card = accelerator("h100-sxm")  # what the models price; name another GPU of the catalogue here
 STEADY = {"device": "gpu", "min_time": 0.1}  # finding how many calls last 0.1 s warms the GPU up
-LINES = {"copy": "a = b", "triad": "a = b + s * c"}
+LINES = {"copy": "a = b", "scale": "a = s * b", "add": "a = b + c", "triad": "a = b + s * c"}
 RATES = {"intensity": "FLOP/B", "rate": "FLOP/s"}
+ON_GPU = {"copy": copy_on_gpu, "triad": triad_on_gpu}
 
 
 def gpu_stream_model(elements):
     """At the bandwidth of the data sheet: an upper bound on every rate."""
-    rows = [{"route": route, "bandwidth": card.memory_bandwidth}
-            for route in ("the card's copy", *LINES)]
-    return Table.from_rows(rows, {"bandwidth": "B/s"}), f"data sheet of an {card.name}"
+    routes = ["the card's copy", *(f"{n}, CuPy" for n in LINES), *(f"{n}, numba" for n in ON_GPU)]
+    rates = {"route": routes, "bandwidth": [card.memory_bandwidth] * len(routes)}
+    return Table(rates, {"bandwidth": "B/s"}), f"data sheet of an {card.name}"
 
 
 @experiment(needs="gpu", model=gpu_stream_model)
@@ -728,14 +751,19 @@ def gpu_stream(elements):
 
     b, c = (cp.random.default_rng(seed).random(elements) for seed in (1, 2))
     a, null, rows = cp.empty_like(b), cp.cuda.Stream.null, []
-    want = {"copy": b, "triad": b + c / 2}
+    want = {"copy": b, "scale": b / 2, "add": b + c, "triad": b + c / 2}
     run = time_call(a.data.copy_from_device_async, b.data, b.nbytes, null, **STEADY)
     rows.append({"route": "the card's copy", **run.columns("bandwidth", 2 * b.nbytes)})
+    grid, views = (-(-elements // 256), 256), [cuda.as_cuda_array(x) for x in (a, b, c)]
     kinds = "float64 b, float64 c, float64 s", "float64 a"
-    for name, line in LINES.items():
-        run = time_call(cp.ElementwiseKernel(*kinds, line, name), b, c, 0.5, a, **STEADY)
-        assert cp.allclose(a, want[name]), name
-        rows.append({"route": name, **run.columns("bandwidth", ARRAYS[name] * b.nbytes)})
+    calls = {f"{name}, CuPy": (cp.ElementwiseKernel(*kinds, line, name), (b, c, 0.5, a))
+             for name, line in LINES.items()}
+    calls |= {f"{name}, numba": (ON_GPU[name][grid], (*views, 0.5)) for name in ON_GPU}
+    for route, (call, data) in calls.items():
+        name, a[:] = route.split(",")[0], 0
+        run = time_call(call, *data, **STEADY)
+        assert cp.allclose(a, want[name]), route
+        rows.append({"route": route, **run.columns("bandwidth", ARRAYS[name] * b.nbytes)})
     return Table.from_rows(rows, {"bandwidth": "B/s"})
 
 
@@ -847,12 +875,11 @@ else:
     roofline(gpu_roofs, dots, title=f"On a GPU {near} of {len(dots)} come within 2x of the roof")
 
 # %% [markdown]
-# **Explain.** Few tokens wait for the weights; each of many pays for its arithmetic. Between, the
-# loop is far from the peak, and NumPy's library first copies the weights into another order.
+# **Explain.** Few tokens wait for the weights; each of many pays for its arithmetic. Between, in
+# the figure of tokens, the loop is far from the peak, and NumPy's library first copies the weights.
 #
-# In fp32 ridges lie in the tens at most. What outgrew memory is the arithmetic of tensor
-# cores on narrow numbers: there hundreds of tokens must share, somewhat more than the ridge,
-# because vectors move too. fp8 doubles peak and intensity.
+# In fp32 ridges lie in the tens at most. What outgrew memory is the arithmetic of tensor cores on
+# narrow numbers: hundreds of tokens must share, somewhat more than the ridge, for vectors move too.
 #
 # **Change one thing.** A layer of width 4,096. From how many tokens on do fewer bytes stop helping
 # the weights? Which kernels never get there?
@@ -934,8 +961,8 @@ learned(
 #
 # Write `chain_bytes(passes, word, fused)`: the bytes that a core *moves* for each element,
 # write-allocate included. `passes` lists how many arrays each pass reads. The first writes a new
-# array; each later one reads that array, as one of its own, and writes over it. Fused, the
-# others are read once and the result, a new array, is written once.
+# array; each later one reads that array too (its number includes it) and writes over it. Fused,
+# only the other arrays are read, once each, and the result, a new array, is written once.
 #
 # <details><summary>Hint 1</summary>A new array costs its write twice: its lines are fetched
 # first.</details>

@@ -4,7 +4,7 @@ from aiinfra.measure.experiment import Experiment, MissingRecording, experiment
 from aiinfra.measure.machine import Machine, probe
 from aiinfra.measure.needs import why_not_live
 from aiinfra.measure.run import Run
-from aiinfra.measure.timing import Timing, call_series, first_call, time_call
+from aiinfra.measure.timing import Timing, call_series, first_call, time_call, time_in_turns
 
 __all__ = [
     "Experiment",
@@ -17,5 +17,6 @@ __all__ = [
     "first_call",
     "probe",
     "time_call",
+    "time_in_turns",
     "why_not_live",
 ]

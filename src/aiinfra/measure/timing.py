@@ -12,10 +12,10 @@ import gc
 import importlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from aiinfra.measure.machine import probe
 from aiinfra.measure.needs import cuda_extra, install_command
@@ -25,6 +25,7 @@ TICKS_PER_SAMPLE = 100
 FEWEST, FEWER, MOST = 5, 9, 20
 WIDE_SPREAD = 0.25
 MOST_LOOPS = 10_000_000
+Name = TypeVar("Name")
 
 
 class Clock(Protocol):
@@ -187,6 +188,24 @@ def time_call(
         count = repeats if repeats is not None else affordable_samples(elapsed, budget)
         samples = tuple(chosen.measure(call, loops) / loops for _ in range(count))
     return summarise(samples, loops)
+
+
+def time_in_turns(
+    calls: Mapping[Name, tuple[Any, ...]], rounds: int = 3, repeats: int = 3
+) -> dict[Name, Timing]:
+    """Time several calls in turns, so that a busy moment of the machine meets all of them.
+
+    ``calls`` gives for each name the function and its arguments. Every round takes ``repeats``
+    samples of each call; the first one also warms it up.
+    """
+    taken: dict[Name, list[Timing]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            taken[name].append(time_call(*call, repeats=repeats, warmup=not taken[name]))
+    return {
+        name: summarise(tuple(s for run in runs for s in run.samples), runs[-1].loops)
+        for name, runs in taken.items()
+    }
 
 
 def choose_clock(device: str) -> Clock:

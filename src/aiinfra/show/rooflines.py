@@ -121,10 +121,12 @@ def distance_to_roof(point: Point, roof: Ceiling) -> str:
 
 
 def _entries(pairs: Sequence[tuple[Point, Ceiling]]) -> list[str]:
-    """The list of kernels, each with its distance to the roof."""
+    """The list of kernels, the nearest to its roof first, each with its distance."""
     words = ["below the roof"]
-    for point, roof in pairs:
-        ratio = roof.at(point.intensity) / point.rate
+    for ratio, point in sorted(
+        ((roof.at(point.intensity) / point.rate, point) for point, roof in pairs),
+        key=lambda pair: pair[0],
+    ):
         said = ratio_words(ratio) if ratio >= 1 else f"{ratio_words(1 / ratio)} above it"
         words.append(f"{point.label}: {said}")
     return words

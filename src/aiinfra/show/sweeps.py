@@ -88,8 +88,7 @@ def sweep(
     for a, b, _ in mark:
         ring(axes, *axes.at(a, b), TEXT, 9, markeredgewidth=1.2, zorder=7)
         labels.keep_off_spot(a, b)
-    early = [line for i, line in enumerate(lines) if i not in late]
-    notes = [(line.x[-1], line.y[-1], line.label, line.kind) for line in early]
+    notes = [(ln.x[-1], ln.y[-1], ln.label, ln.kind) for i, ln in enumerate(lines) if i not in late]
     labels.call_out([*notes, *((a, b, text, "limit") for a, b, text in mark)])
     limits = "Limits: " + ", ".join(text for _, text in wall_at) if wall_at else ""
     marked = "Marked: " + "; ".join(text for *_, text in mark) if mark else ""
