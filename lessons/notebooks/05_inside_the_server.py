@@ -202,12 +202,12 @@ print(Table({name: team[name] for name in ("workers", "clock", "core")},
       + "; other programs held the rest" * (given < 0.8 * most["workers"]),
       f"a core-second prepares {slow:,.0f} to {fast:,.0f} images{noisy}; an H100 needs "
       f"{images_h100.rate / fast:.1f} to {images_h100.rate / slow:.1f} cores at MLPerf's rate, "
-      f"{fast_h100 / fast:.1f} to {fast_h100 / slow:.1f} at NVIDIA's", sep="\n")
+      f"{fast_h100 / fast:.1f} to {fast_h100 / slow:.1f} at the scaled one", sep="\n")
 end = 1.5 * max(many, share)
 lines = [Series("model: cores alike", [1, end], [per_core, end * per_core], "model",
-                source="source: MLPerf Storage; NVIDIA DeepLearningExamples; model: equal cores")]
+                source="source: MLPerf Storage; NVIDIA's A100, scaled; model: equal cores")]
 lines += [Series(name, [1, end], [rate, rate], "gpu") for name, rate in
-          {"an H100, MLPerf": images_h100.rate, "an H100, NVIDIA": fast_h100}.items()]
+          {"an H100, MLPerf": images_h100.rate, "an H100, scaled": fast_h100}.items()]
 sweep(
     [Series("workers by the clock", team["workers"], team["clock"], "cpu", team["clock_low"],
             team["clock_high"], source=team.source), *lines],
@@ -299,11 +299,11 @@ gap(text_gap, title=f"Text for an H100 takes less than {under:g} core of {share:
 # |-|-|
 # |[1 a GPU](https://github.com/stas00/ml-engineering/tree/master/compute/cpu)|training process|
 # |[1 a GPU](https://github.com/NVIDIA/nccl/issues/886)|network, a thread that waits busily|
-# |2 a GPU; images: see above|loader of ready tokens|
+# |2 a GPU, mostly idle; images: see above|loader|
 # |4|operating system|
 #
-# With text, 36 of a DGX H100's 112 cores work; the others write checkpoints, update offloaded
-# optimiser states, or idle.
+# With text, 36 of a DGX H100's 112 cores are reserved; the others write checkpoints, update
+# offloaded optimiser states, or idle. With images the 11.5 left for each GPU may not suffice.
 #
 # **Change one thing.** Raise the quality: `encode_jpeg(photo(rng), quality=97)`. Which stage grows?
 
@@ -316,7 +316,8 @@ gap(text_gap, title=f"Text for an H100 takes less than {under:g} core of {share:
 #
 # A copy engine of the GPU does that alone, by *direct memory access* (DMA), but only from *pinned*
 # memory, whose place the operating system has promised not to change. An ordinary NumPy array is
-# *pageable*: the CPU first copies it, piece by piece, into a pinned buffer of the driver.
+# *pageable*: the CPU copies it into a pinned buffer of the driver piece by piece, while DMA sends
+# the piece before.
 
 # %%
 guess_copy = predict(
@@ -456,7 +457,7 @@ others = overhead("pcie-3-pageable-copy").low, overhead("pcie-4-pageable-copy").
 shares = ", ".join(f"{100 * BATCH * FLOATS / (STEP * v):.0f} %" for v in others)
 print("pageable, the slowest and the fastest that others published:", shares, "of the step")
 carried, ready = REACHED["pcie-5-x16"] / FLOATS, share * per_core
-print(f"images/s: PCIe 5 carries {carried:,.0f}, {share:.0f} such cores prepare {ready:,.0f}:",
+print(f"images/s: PCIe 5 carries {carried:,.0f}, {share:.0f} such cores at most {ready:,.0f}:",
       f"they hold the GPU up {carried / ready:.0f} x earlier than the link")
 ends = [100 * BATCH * FLOATS / (STEP * min(copies[f"rate_{end}"][0], REACHED["pcie-5-x16"]))
         for end in ("high", "low")]
@@ -477,8 +478,8 @@ gap(copy_gap, kind="gpu", title="With this machine's copy a pageable batch takes
 # In a GH200 the chips of CPU and GPU are joined by *NVLink-C2C* and share an address space: in [one
 # test](https://github.com/vortex-data/vortex/pull/7815) pageable copies are as fast as pinned ones.
 #
-# **Change one thing.** Below, let the GPU train ever faster. From which rate on does the link set
-# the pace? What do bytes instead of floats change?
+# **Change one thing.** Below, take PCIe 3 and let the GPU train ever faster. From which rate on does
+# the link set the pace? What do bytes instead of floats change?
 
 
 # %%
@@ -492,10 +493,10 @@ def budget(axes, bus, way, numbers, rate):
     window = [{name: min(max(time, start), end) - start for name, time in row.items()}
               for row in rows]
     idle, only = 100 - 400 * step / (end - start), "only " * (ready < rate)
-    title = (f"For {rate:,.0f} images/s the link keeps the GPU waiting {idle:.0f} %; "
+    title = (f"At {rate:,.0f} images/s the link alone keeps the GPU waiting {idle:.0f} %; "
              f"{share:.0f} cores prepare {only}{ready:,.0f}")
-    return timeline(lanes_of(window), title, source="model: the link by published copies; "
-                    f"cores and their copy {copies.kind}")
+    return timeline(lanes_of(window), title, source="model: batches are ready, the link by "
+                    f"published copies; cores and their copy {copies.kind}")
 
 
 budget(None, "pcie-5-x16", "pinned, stream", "floats", 50_000)
@@ -675,8 +676,8 @@ ladder([(way, Quantity(t, "s", f"model: {words}"), "storage") for way, t in path
 # %% [markdown]
 # **Explain.** A path is as fast as its slowest link, and from one drive that is the drive, nine
 # times slower than PCIe 5. A bounce buffer adds a leg; in one piece the legs add up, in chunks the
-# faster one hides. So GPUDirect gains little from one drive. It pays where two GPUs share a link to
-# their CPU and adapters fill it, as in the table below.
+# faster one hides. So GPUDirect gains little here. It pays in a DGX A100 or B200, where
+# two GPUs share a link to their CPU and adapters fill it (table below).
 #
 # **Change one thing.** In the explorer, let the other CPU's memory feed one GPU, then all eight.
 # When does the link between the CPUs set the pace?
@@ -742,7 +743,8 @@ explorer(journey, [
 # %%
 learned(
     f"A core among others prepares {slow:,.0f} to {fast:,.0f} images/s here{noisy}: an H100 needs "
-    f"{few:.0f} to {many:.0f} for images, by two published rates, and under {under:g} for text.",
+    f"{few:.0f} to {many:.0f} for images, by a published and a scaled rate; under {under:g} for "
+    "text.",
     f"With this machine's copy a pageable batch takes {ends[0]:.1f} to {ends[1]:.1f} % of the step,"
     f" a pinned one {took['pinned']:.1f} %; on a stream of its own it hides behind it (model).",
     f"16 GB reach a GPU in {paths['chunks']:.1f} s from one drive (model); memory of the other "
