@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from lab_02_answers import BANDWIDTH, PEAK, RIGHT, WRONG, least, made_up, right_kinds, truths
+from lab_02_answers import (
+    BANDWIDTH,
+    PEAK,
+    RIGHT,
+    WRONG,
+    from_shapes,
+    least,
+    made_up,
+    right_counts,
+    right_kinds,
+    truths,
+)
 from lab_kit import Lab
 
 from aiinfra.teach.check import tasks
 from aiinfra.teach.graders.lab_02 import BOUNDS, MENDS
+from aiinfra.teach.graders.suspect_truth import Shown, impossible
 from aiinfra.teach.progress import Progress
 from aiinfra.teach.suspect_pool import KINDS, POOL, Entry
-from aiinfra.teach.suspects import PRECISION, TARGETS, Case, compiled
+from aiinfra.teach.suspects import MOST_FLOP, PRECISION, TARGETS, Case, Suspect, compiled
 
 LAB = Lab("lab_02_roofline_detective")
 TASKS = list(RIGHT)
@@ -86,7 +99,7 @@ def test_times_that_put_all_kernels_below_their_roof_are_refused(name: str, fact
     slow = case.evidence([factor * s for s in evidence["seconds"]], PEAK, BANDWIDTH)
     verdict = LAB.grade("bounds", case.claim(slow, dict.fromkeys(range(1, 9), "neither")))
     assert not verdict.passed
-    assert "Measure again" in verdict.message
+    assert "Measure both again" in verdict.message
 
 
 @pytest.mark.parametrize(
@@ -124,7 +137,50 @@ def test_evidence_of_no_machine_is_refused(seconds: float, peak: float, bandwidt
     evidence = case.evidence([seconds] * 8, peak, bandwidth)
     verdict = LAB.grade("bounds", case.claim(evidence, dict.fromkeys(range(1, 9), "neither")))
     assert verdict.score == 0
-    assert "Measure again" in verdict.message
+    assert "Measure both again" in verdict.message
+
+
+@pytest.mark.parametrize(("ridge", "reached"), [(95.0, 0.3), (20.0, 0.3), (2.0, 0.3), (2.0, 0.16)])
+@pytest.mark.parametrize("name", NAMES)
+def test_evidence_that_makes_one_word_right_for_all_is_refused(
+    name: str, ridge: float, reached: float
+) -> None:
+    """Seconds can be made up from the printed line, so that all kernels share one wall."""
+    case, peak = Case(name), ridge * BANDWIDTH
+    seconds = [least(truth, peak) / reached for truth in truths(case).values()]
+    evidence = case.evidence(seconds, peak, BANDWIDTH)
+    for task, words in (("bounds", BOUNDS), ("mends", MENDS)):
+        for word in words:
+            verdict = LAB.grade(task, case.claim(evidence, dict.fromkeys(range(1, 9), word)))
+            assert not verdict.passed
+            assert verdict.score == 0
+            assert ridge < 25 or "No core has a ridge at 95" in verdict.message
+
+
+def test_one_wall_is_refused_whatever_the_shares() -> None:
+    """A share of 0.24 is within a factor of 1.3 of the border: "neither" is right for all."""
+    truth = {k: replace(t, kind="stencil") for k, t in truths(Case("Ada")).items()}
+    shown = {k: Shown(t, least(t) / 0.24, PEAK, BANDWIDTH) for k, t in truth.items()}
+    allowed = {
+        k: replace(one, truth=replace(one.truth, most_share=2.0)) for k, one in shown.items()
+    }
+    assert "No machine has one wall for all eight" in impossible(allowed)
+
+
+def test_evidence_of_another_name_says_so(tmp_path: Path) -> None:
+    ada, grace = Case("Ada"), Case("grace")
+    verdict = LAB.apart("kinds", grace.claim(made_up(ada), right_kinds(grace)), tmp_path)
+    assert "The evidence is that of 'ada', the case that of 'grace'" in verdict.message
+    assert "wrong answers" not in verdict.message
+
+
+def test_name_with_half_a_character_is_a_name(tmp_path: Path) -> None:
+    case = Case("A\ud800")
+    assert LAB.apart("kinds", case.claim(made_up(case), right_kinds(case)), tmp_path).passed
+
+
+def test_place_is_a_function(tmp_path: Path) -> None:
+    assert "Pass the function itself" in LAB.apart("place", 3, tmp_path).message
 
 
 def test_case_gives_neither_truth_nor_names_away() -> None:
@@ -195,6 +251,62 @@ def test_same_wrong_answer_costs_once_and_form_costs_nothing(tmp_path: Path) -> 
     assert LAB.apart("kinds", case.claim(made_up(case), right), tmp_path).score == 1
 
 
+def wrong_ones(task: str, folder: Path) -> int:
+    state = Progress(folder / "progress.json").state()["checks"]
+    return len(state[f"lab_02.{task}"].get("wrong", []))
+
+
+def test_empty_answer_does_not_wipe_the_count(tmp_path: Path) -> None:
+    case = Case("Ada")
+    right = right_kinds(case)
+    swaps = [right | {1: right[2], 2: right[1], 3: kind} for kind in KINDS]
+    for answer in [*swaps[:3], {}, swaps[3]]:
+        LAB.apart("kinds", case.claim(made_up(case), answer), tmp_path)
+    assert wrong_ones("kinds", tmp_path) == 4
+
+
+def test_numbers_that_differ_by_a_tenth_are_two_tries(tmp_path: Path) -> None:
+    case = Case("Ada")
+    for factor in (2.0, 2.2, 2.2001):
+        answer = {number: factor * right for number, right in right_counts(case).items()}
+        LAB.apart("count", case.claim(made_up(case), answer), tmp_path)
+    assert wrong_ones("count", tmp_path) == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "wrong"), [("bounds", "memory"), ("mends", "fewer bytes"), ("elsewhere", None)]
+)
+def test_evidence_that_changes_what_is_true_makes_another_try(
+    task: str, wrong: Any, tmp_path: Path
+) -> None:
+    """The same answer after a measurement that differs by noise costs nothing more."""
+    case = Case("Ada")
+    answer = dict.fromkeys(range(1, 9), wrong) | {1: wrong or 1.0}
+    number = next(n for n, t in truths(case).items() if t.kind == "stencil")
+    for factor, tries in ((1.0, 1), (1.001, 1), (6.0, 2)):
+        seconds = {number: factor * made_up(case)["seconds"][number - 1]}
+        LAB.apart(task, case.claim(made_up(case, seconds=seconds), answer), tmp_path)
+        assert wrong_ones(task, tmp_path) == tries
+
+
+def test_refused_measurement_is_no_wrong_answer(tmp_path: Path) -> None:
+    case = Case("Ada")
+    noisy = case.evidence([10 * s for s in made_up(case)["seconds"]], PEAK, BANDWIDTH)
+    for task in ("kinds", "bounds"):
+        answer = dict.fromkeys(range(1, 9), KINDS[0] if task == "kinds" else "memory")
+        message = LAB.apart(task, case.claim(noisy, answer), tmp_path).message
+        assert "Measure both again, line_up and roofs" in message
+        assert wrong_ones(task, tmp_path) == 0
+
+
+@pytest.mark.parametrize("name", [*NAMES, *map(str, range(40))])
+def test_count_from_shapes_alone_earns_nothing(name: str) -> None:
+    case = Case(name)
+    verdict = LAB.grade("count", case.claim(made_up(case), from_shapes(case)))
+    assert not verdict.passed
+    assert verdict.score == 0
+
+
 # --- what a notebook hands in -------------------------------------------------------------------
 
 
@@ -211,6 +323,7 @@ def solved(case: Case, evidence: dict[str, Any]) -> dict[str, Any]:
     there = target.peaks[PRECISION], target.memory_bandwidth
     rows = {"seconds": evidence["seconds"]}
     scope |= {"case": case, "timed": rows, "peak": PEAK, "bandwidth": BANDWIDTH, "there": there}
+    scope["counted"] = scope["count"]()
     return scope
 
 
@@ -273,6 +386,55 @@ def test_suspect_hides_its_name_and_keeps_your_arrays() -> None:
     copies = [array.copy() for array in arrays]
     suspect.probe(*arrays)
     assert all(np.array_equal(a, b) for a, b in zip(arrays, copies, strict=True))
+
+
+def suspect_of(name: str) -> Suspect:
+    """A suspect with this kernel."""
+    entry = next(entry for entry in POOL if entry.body.__name__ == name)
+    return Suspect(1, entry, entry.sizes[0], 1, "flop")
+
+
+@pytest.mark.parametrize("entry", POOL, ids=lambda e: e.body.__name__)
+def test_probe_takes_what_the_hint_says(entry: Entry) -> None:
+    """All zero but one, all one, one doubled that holds no positions."""
+    suspect = Suspect(1, entry, entry.sizes[0], 1, "flop")
+    for n in (8, 640):
+        data = suspect.inputs(n)
+        suspect.probe(*(np.ones_like(array) for array in data))
+        for number, array in enumerate(data):
+            impulse = [np.zeros_like(other) for other in data]
+            impulse[number].flat[array.size // 2] = 1
+            suspect.probe(*impulse)
+            if array.dtype.kind == "f":
+                suspect.probe(*(a * 2 if k == number else a for k, a in enumerate(data)))
+
+
+@pytest.mark.parametrize("name", ["gather", "sparse", "chase", "count"])
+@pytest.mark.parametrize("move", [lambda a: 2 * a, lambda a: a - 1])
+def test_probe_refuses_positions_outside(name: str, move: Any) -> None:
+    suspect = suspect_of(name)
+    data = [move(a) if a.dtype.kind == "i" else a for a in suspect.inputs(640)]
+    with pytest.raises(ValueError, match="holds positions, each from 0 to"):
+        suspect.probe(*data)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("axpy", (np.ones(8), np.ones(9))), ("axpy", (np.ones(8),)),
+        ("axpy", (np.ones((8, 1)), np.ones((8, 1)))), ("axpy", (np.ones(8, complex),) * 2),
+        ("gather", (np.ones(8), np.ones(8), np.ones(8))), ("axpy", (["a"] * 8,) * 2),
+        ("sparse", (np.ones(8), np.ones((8, 3)), np.ones((8, 3), int), np.ones(8))),
+        ("logistic", (np.ones(1), np.array([10**11]))), ("logistic", (np.ones(1), [-1])),
+        ("pairs", (np.ones(10**6), np.ones(10**6))), ("multiply", (np.ones((4, 4)),) * 2),
+    ],
+)  # fmt: skip
+def test_probe_refuses_in_one_sentence_what_cannot_run(name: str, data: Any) -> None:
+    with pytest.raises(ValueError, match=r"argument|length|size") as caught:
+        suspect_of(name).probe(*data)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert MOST_FLOP <= 1e9
 
 
 class Meter:

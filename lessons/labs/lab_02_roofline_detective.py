@@ -38,7 +38,9 @@ from aiinfra.teach.suspects import PRECISION, Case, ceiling_calls
 # %% [markdown]
 # A check says how many of your eight answers are right and which idea a wrong one misses, not which
 # one it is. In each task three different wrong answers are free, and each further one takes a fifth
-# of the point: measure first, then hand in. `score("lab_02")` at the end adds up the best of each.
+# of the point: measure first, then hand in. A measurement that the checker refuses costs nothing:
+# measure again. Short of all eight, what one guess for all would get right earns nothing.
+# `score("lab_02")` at the end adds up the best of each.
 
 # %%
 NAME = "Ada"
@@ -103,8 +105,9 @@ timed
 #
 # The next cell runs one suspect on data that you choose. `inputs(8)` makes data for a size of 8
 # (rows, or elements); take a larger size, such as 640, where a suspect seems to do nothing with 8.
-# Change any element, but let positions stay within the array that they point into. `probe` returns
-# what the arguments hold afterwards, and last what the kernel returned.
+# Change any element, but let positions stay within the array that they point into: `probe` refuses
+# data that the kernel cannot run on. It returns what the arguments hold afterwards, and last what
+# the kernel returned.
 
 # %%
 suspect = case.suspects[0]
@@ -132,7 +135,7 @@ print("returned:", returned)
 # %% [markdown]
 # <details><summary>Hint 1</summary>Set all inputs to 0 but one, which is 1. The outputs that move
 # are those that depend on it, and how far they move is its weight. Then set all of them to 1, or
-# double one.</details>
+# double one that holds no positions.</details>
 #
 # <details><summary>Hint 2</summary>The shapes tell a lot: three squares, a square and two vectors,
 # an argument of whole numbers, a single array and one number out. Two vectors of a few thousand
@@ -276,7 +279,8 @@ def count():
 
 
 # %%
-check("lab_02.count", case.claim(evidence, count()))
+counted = count()  # kept for the tasks below: run this cell again after a change
+check("lab_02.count", case.claim(evidence, counted))
 
 # %% [markdown]
 # ## Task 3: place them
@@ -306,9 +310,9 @@ def place(flop, n_bytes, seconds, peak, bandwidth):
 # %%
 def counters(number):
     """FLOP, bytes and seconds of a suspect: what was recorded, what you counted, the time."""
-    known, mine = case.suspects[number - 1].counters, (count() or {}).get(number)
+    known, mine = case.suspects[number - 1].counters, (counted or {}).get(number)
     if mine is None:
-        raise ValueError(f"finish Task 2 first: it has no counter for suspect {number} yet")
+        raise ValueError(f"Task 2 first: its check has seen no counter for suspect {number} yet")
     flop, n_bytes = (float(mine) if known[k] is None else known[k] for k in ("flop", "bytes"))
     return flop, n_bytes, timed["seconds"][number - 1]
 

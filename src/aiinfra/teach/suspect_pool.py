@@ -33,6 +33,8 @@ class Entry:
     also: tuple[str, ...] = ()
     small: bool = False
     most_flop: float = 1.0  # times the FLOP of ``work``, where a formula has several true counts
+    most_share: float = 2.0  # of the roof, on any machine
+    places: tuple[int, ...] = ()  # which argument holds positions, and into which one
 
 
 def triad(out, x, y):  # type: ignore[no-untyped-def]
@@ -228,18 +230,19 @@ POOL: tuple[Entry, ...] = (
     Entry(axpy, "streaming", floats(flat, flat), lambda n: roofline.axpy(n, WORD), BIG),
     Entry(scale, "streaming", floats(flat, flat), plain(1, 1, 1, 1), BIG),
     Entry(axpy, "streaming", floats(flat, flat), lambda n: roofline.axpy(n, WORD), (2, 9),
-          small=True),
+          small=True, most_share=0.3),
     Entry(dot, "reduction", floats(flat, flat), summed(2, 2), BIG),
     Entry(total, "reduction", floats(flat), summed(1, 1), BIG),
     Entry(squares, "reduction", floats(flat), summed(2, 1), BIG),
     Entry(cross, "stencil", floats(square, square),
           lambda n: roofline.stencil(n, n, WORD), (2200, 2600), most_flop=9 / 6),
     Entry(neighbours, "stencil", floats(flat, flat), plain(4, 1, 1, 1), BIG, most_flop=5 / 4),
-    Entry(gather, "indirect", gathered, plain(1, 2, 1, 1), BIG),
+    Entry(gather, "indirect", gathered, plain(1, 2, 1, 1), BIG, places=(2, 1)),
     Entry(sparse, "indirect", sparse_data, plain(2 * DIAGONALS, 2 * DIAGONALS + 1, 1, 1),
-          (600_000, 900_000)),
+          (600_000, 900_000), places=(2, 3)),
     Entry(count, "indirect", counted,
-          lambda n: Work(n, WORD * (n + BINS), WORD * BINS, 0), BIG, ("reduction",)),
+          lambda n: Work(n, WORD * (n + BINS), WORD * BINS, 0), BIG, ("reduction",),
+          places=(1, 0)),
     Entry(multiply, "matrix product", floats(square, square, square),
           lambda n: roofline.matmul(n, n, n, WORD), (200, 320)),
     Entry(apply, "matrix product", floats(flat, square, flat),
@@ -249,8 +252,10 @@ POOL: tuple[Entry, ...] = (
           (200_000, 600_000), ("streaming",)),
     Entry(pairs, "arithmetic", floats(flat, flat),
           lambda n: Work(3 * n * n, WORD * n, WORD * n, WORD * n), (1500, 4000)),
-    Entry(logistic, "chain", stepped, lambda n: Work(3 * n, 2 * WORD, WORD, 0), (200_000, 900_000)),
-    Entry(fraction, "chain", floats(flat), summed(2, 1), (4_000_000, 5_000_000), ("reduction",)),
+    Entry(logistic, "chain", stepped, lambda n: Work(3 * n, 2 * WORD, WORD, 0), (200_000, 900_000),
+          most_share=0.15),
+    Entry(fraction, "chain", floats(flat), summed(2, 1), (4_000_000, 5_000_000), ("reduction",),
+          most_share=0.3),
     Entry(chase, "chain", ring, lambda n: Work(n // 64, 2 * WORD * (n // 64), 0, 0), BIG,
-          ("indirect",)),
+          ("indirect",), most_share=0.15, places=(0, 1)),
 )  # fmt: skip

@@ -32,6 +32,9 @@ from aiinfra.teach.suspect_pool import (
 
 TARGETS = ("a100-sxm-80gb", "h100-sxm", "h200-sxm", "v100-sxm-32gb")
 PRECISION = "fp64"
+MOST_FLOP = 1e9  # of one probe: seconds on one core
+OTHER = {"flop": "bytes", "bytes": "flop"}
+MOST_GUESSED = 5  # of eight missing counters, by who looks at shapes alone
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
@@ -95,8 +98,11 @@ class Suspect:
         return self._entry.data(np.random.default_rng(seed), n)
 
     def probe(self, *arrays: Any) -> tuple[Any, ...]:
-        """Run on copies of these arrays; return the arrays afterwards and what it returned."""
-        copies = tuple(np.array(array) for array in arrays)
+        """Run on copies of these arrays; return the arrays afterwards and what it returned.
+
+        Raises ``ValueError`` for arrays that this kernel cannot be given.
+        """
+        copies = fitting(self._entry, arrays)
         returned = compiled(self._entry.body)(*copies)
         return (*copies, returned)
 
@@ -106,15 +112,64 @@ class Suspect:
         return lambda: kernel(*data)
 
 
+def fitting(entry: Entry, arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """Copy arrays for a kernel: of the types and shapes of its own data for some size.
+
+    Raises ``ValueError`` also for positions outside the array that they point into, and for a size
+    that would keep one core busy for many seconds: compiled code can be neither caught nor stopped.
+    """
+    one, two = (entry.data(np.random.default_rng(0), n) for n in (8, 9))
+    if len(arrays) != len(one):
+        raise ValueError(f"inputs() makes {len(one)} arguments; got {len(arrays)}")
+    copies: list[Any] = []
+    sizes: set[int] = set()
+    for number, (given, like, larger) in enumerate(zip(arrays, one, two, strict=True), start=1):
+        array, wanted = np.asarray(given), f"argument {number} of inputs() is {like.dtype}"
+        if array.ndim != like.ndim or not np.can_cast(array.dtype, like.dtype):
+            told = f"{like.ndim} dimensional; got {array.dtype}, {array.ndim} dimensional"
+            raise ValueError(f"{wanted}, {told}")
+        for length, eight, nine in zip(array.shape, like.shape, larger.shape, strict=True):
+            if eight == nine != length:
+                raise ValueError(f"{wanted} with a length of {eight}; got {length}")
+            sizes |= {length} if eight != nine else set()
+        copies.append(np.array(array, like.dtype, order="C"))
+    if len(sizes) > 1:
+        told = " and ".join(map(str, sorted(sizes)))
+        raise ValueError(f"inputs(n) makes lengths that belong together; got {told}")
+    n = sizes.pop() if sizes else int(copies[-1].max())  # without a size, a number of steps
+    if n < 0 or entry.work(n).flop > MOST_FLOP:
+        raise ValueError(f"a size of {n:,} is below 0 or would run for too long")
+    if entry.places:
+        where, into = (copies[k] for k in entry.places)
+        if where.size and not 0 <= where.min() <= where.max() < len(into):
+            told = f"holds positions, each from 0 to {len(into) - 1}"
+            found = f"{where.min()} to {where.max()}"
+            raise ValueError(f"argument {entry.places[0] + 1} {told}; got {found}")
+    return tuple(copies)
+
+
+@functools.cache
+def naive(entry: Entry) -> frozenset[str]:
+    """Which counters a guess gets right that looks at shapes alone, as far as 10 % tell.
+
+    It takes the bytes of all arguments, and two FLOP for each element of the largest.
+    """
+    n = min(entry.sizes[0], 10_000)
+    data, work = entry.data(np.random.default_rng(0), n), entry.work(n)
+    guess = {"bytes": sum(a.nbytes for a in data), "flop": 2 * max(a.size for a in data)}
+    true = {"bytes": work.n_bytes, "flop": work.flop}
+    return frozenset(name for name in true if abs(guess[name] / true[name] - 1) <= 0.1)
+
+
 class Case:
     """The eight suspects of a learner and the machine to predict for, all drawn from the name."""
 
     def __init__(self, learner: str) -> None:
         self.learner = str(learner).strip().casefold()
+        self.learner = self.learner.encode(errors="replace").decode()  # half of a character
         digest = hashlib.sha256(self.learner.encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-        chosen = drawn(rng)
-        shown = rng.permutation(["flop", "bytes"] * (len(chosen) // 2)).tolist()
+        chosen, shown = drawn(rng)
         self.suspects: list[Suspect] = []
         for number, (entry, counter) in enumerate(zip(chosen, shown, strict=True), start=1):
             low, high = entry.sizes
@@ -135,15 +190,24 @@ class Case:
 
     def claim(self, evidence: Any, answer: Any) -> dict[str, Any] | None:
         """Put an answer and its evidence together for ``check``; ``None`` for a blank answer."""
-        return {"evidence": evidence, "answer": answer} if attempted(answer) else None
+        claim = {"learner": self.learner, "evidence": evidence, "answer": answer}
+        return claim if attempted(answer) else None
 
 
-def drawn(rng: Any) -> list[Entry]:
-    """One entry of each kind and one more, shuffled."""
-    chosen = [int(rng.choice([i for i, e in enumerate(POOL) if e.kind == k])) for k in KINDS]
-    rest = [i for i in range(len(POOL)) if i not in chosen]
-    chosen.append(int(rng.choice(rest)))
-    return [POOL[i] for i in rng.permutation(chosen).tolist()]
+def drawn(rng: Any) -> tuple[list[Entry], list[str]]:
+    """One entry of each kind and one more, shuffled, and which counter of each is shown.
+
+    Drawn again where the shapes alone would give most of the missing counters away.
+    """
+    while True:
+        chosen = [int(rng.choice([i for i, e in enumerate(POOL) if e.kind == k])) for k in KINDS]
+        rest = [i for i in range(len(POOL)) if i not in chosen]
+        chosen.append(int(rng.choice(rest)))
+        entries = [POOL[i] for i in rng.permutation(chosen).tolist()]
+        shown: list[str] = rng.permutation(list(OTHER) * (len(entries) // 2)).tolist()
+        both = zip(entries, shown, strict=True)
+        if sum(OTHER[counter] in naive(entry) for entry, counter in both) <= MOST_GUESSED:
+            return entries, shown
 
 
 def seal(kept: Mapping[str, Any]) -> str:

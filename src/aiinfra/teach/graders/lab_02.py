@@ -23,6 +23,7 @@ from aiinfra.teach.verdict import Verdict
 
 BOUNDS = ("memory", "compute", "neither")
 MENDS = ("fewer bytes", "faster arithmetic", "more at once", "better addresses", "more per call")
+_BY_TIME = ("bounds", "elsewhere", "mends")  # tasks whose truth follows from the evidence
 NUMBER, TIME = "a number", "seconds or None"  # what else may be asked for each suspect
 _IMPULSE = (
     "An output may depend on its own place, on a few neighbours or on everything: put an impulse "
@@ -48,7 +49,8 @@ def _asked(form: Sequence[Any] | str) -> Callable[[Any], Any]:
     """Mark a grader of one answer a suspect: plain data in, and wrong ones are counted."""
 
     def mark(grader: Any) -> Any:
-        grader.plain_only, grader.tries = True, lambda submission: _tried(form, submission)
+        grader.plain_only = True
+        grader.tries = lambda submission: _tried(grader.__name__, form, submission)
         return grader
 
     return mark
@@ -85,6 +87,8 @@ def count(submission: Any, rng: Any) -> Verdict:
 
 def place(submission: Callable[..., Any], rng: Any) -> Verdict:
     """``place(flop, n_bytes, seconds, peak, bandwidth)``: intensity, rate, share of the roof."""
+    if not callable(submission):
+        return failed("Pass the function itself: place, without parentheses.")
     cases = [
         (2e6, 24e6, 3e-3, 3e10, 1e10),
         (2e9, 1e6, 0.1, 3e10, 1e10),
@@ -133,7 +137,7 @@ def elsewhere(submission: Any, rng: Any) -> Verdict:
     praise = "Same share of another roof: a prediction to be tested there."
     if case is None:
         return _each(submission, TIME, lambda *_: "", praise)
-    peak, bandwidth = case.target.peaks[PRECISION], case.target.memory_bandwidth
+    peak, bandwidth = _roofs_there(case)
 
     def judge(shown: Shown, answer: Any) -> str:
         bound, number = shown.bounds(), number_of(answer)
@@ -169,6 +173,11 @@ def mends(submission: Any, rng: Any) -> Verdict:
     return _each(submission, MENDS, judge, "The mend follows from the wall.")
 
 
+def _roofs_there(case: Case) -> tuple[float, float]:
+    """Peak in FLOP/s and bandwidth in B/s of the machine to predict for."""
+    return case.target.peaks[PRECISION], case.target.memory_bandwidth
+
+
 def _case_of(submission: Any) -> Case | None:
     """The case that a submission is about, ``None`` where it says none."""
     evidence = submission.get("evidence") if isinstance(submission, dict) else None
@@ -186,18 +195,13 @@ def _each(
     """Judge the answer to each suspect; tell how many are right and which idea is violated most.
 
     Which one is wrong stays unsaid, so that it has to be measured. What the best of the words
-    gets right as the answer to all suspects earns nothing.
+    gets right as the answer to all suspects, or a count from shapes alone, earns nothing.
     """
     case, told = _case_of(submission), _unreadable(submission, form)
     if told or case is None:
         return failed(told)
-    evidence, answer = submission["evidence"], submission["answer"]
-    numbers = range(1, len(case.suspects) + 1)
-    measured = {
-        k: Shown(truth_of(case, k), evidence["seconds"][k - 1], evidence["peak"],
-                  evidence["bandwidth"])
-        for k in numbers
-    }  # fmt: skip
+    measured, answer = _measured(case, submission["evidence"]), submission["answer"]
+    numbers = list(measured)
     if told := impossible(measured):
         return failed(told)
     said = [judge(measured[k], answer[k]) for k in numbers if k in answer]
@@ -206,11 +210,19 @@ def _each(
         return passed(praise)
     words = constants or (() if isinstance(form, str) else form)
     free = max((sum(not judge(measured[k], word) for k in numbers) for word in words), default=0)
+    free = sum(shown.truth.naive for shown in measured.values()) if form == NUMBER else free
     earned = max(0, right - free) / max(1, len(numbers) - free)
     parts = [f"{right} of {len(numbers)} are right."]
     parts += [f"No answer yet for {len(numbers) - len(said)}."] if len(said) < len(numbers) else []
     parts += [max(sorted(set(wrong)), key=wrong.count)] if wrong else []
     return failed(" ".join(parts), earned)
+
+
+def _measured(case: Case, evidence: dict[str, Any]) -> dict[int, Shown]:
+    """What is so about each suspect, with its time and the roofs."""
+    roofs = evidence["peak"], evidence["bandwidth"]
+    times = enumerate(evidence["seconds"], start=1)
+    return {k: Shown(truth_of(case, k), seconds, *roofs) for k, seconds in times}
 
 
 def _unreadable(submission: Any, form: Sequence[Any] | str) -> str:
@@ -221,6 +233,11 @@ def _unreadable(submission: Any, form: Sequence[Any] | str) -> str:
     numbers, answer = range(1, len(case.suspects) + 1), submission.get("answer")
     if told := broken(submission["evidence"], len(numbers)):
         return told
+    if submission.get("learner") != case.learner:
+        return (
+            f"The evidence is that of {case.learner!r}, the case that of "
+            f"{submission.get('learner')!r}: run the cell that measures again."
+        )
     if not isinstance(answer, dict):
         return "A dictionary is asked for, with the number of each suspect as key."
     if not answer:
@@ -247,10 +264,25 @@ def _no_form(given: Any, form: Sequence[Any] | str) -> str:
     return "" if math.isfinite(number) else f"{shown} is not a finite number."
 
 
-def _tried(form: Sequence[Any] | str, submission: Any) -> str:
-    """Name an answer, so that it is counted once; "" where it was not judged."""
-    if _unreadable(submission, form):
+def _tried(task: str, form: Sequence[Any] | str, submission: Any) -> str:
+    """Name an answer, so that it is counted once; "" where it was not judged.
+
+    The name holds all that a verdict depends on: the answers, numbers to two digits, and what the
+    evidence makes true, so that the same answer after another measurement costs nothing more.
+    """
+    case = _case_of(submission)
+    if _unreadable(submission, form) or case is None:
         return ""
-    named = {k: v if isinstance(v, str) else number_of(v) for k, v in submission["answer"].items()}
-    rounded = {k: f"{v:.1g}" if isinstance(v, float) else v for k, v in sorted(named.items())}
-    return f"{submission['evidence']['learner']} {rounded}"
+    measured = _measured(case, submission["evidence"])
+    if impossible(measured):
+        return ""
+    said = {}
+    for number, given in sorted(submission["answer"].items()):
+        value = number_of(given)
+        if value is not None and form == TIME:  # against its truth: that moves with the evidence
+            truth, share = measured[number].truth, measured[number].share
+            there = operator_time(truth.flop, truth.n_bytes, *_roofs_there(case)).seconds
+            value *= share / there
+        said[number] = given if value is None else f"{value:.2g}"
+    true = [sorted(shown.bounds()) for shown in measured.values()] if task in _BY_TIME else []
+    return f"{case.learner} {said} {true}"

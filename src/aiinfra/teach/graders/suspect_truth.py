@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiinfra.model.roofline import operator_time
-from aiinfra.teach.suspects import Case, seal
+from aiinfra.teach.suspects import Case, naive, seal
 
+RIDGE = (0.3, 25.0)  # FLOP/B of one core with compiled kernels, with room on both sides
 SHARE, MARGIN = 0.2, 1.3  # of the roof, and how near to a border both answers count
 # Of the roof: kernels of these kinds are those that the roofs were measured with, or near to them.
 LEAST_SHARE = {
@@ -27,6 +28,8 @@ class Truth:
     n_bytes: float
     hidden: str
     small: bool
+    most_share: float
+    naive: bool  # the shapes alone give the hidden counter away
 
 
 def truth_of(case: Case, number: int) -> Truth:
@@ -34,7 +37,10 @@ def truth_of(case: Case, number: int) -> Truth:
     suspect = case.suspects[number - 1]
     entry, work = suspect._entry, suspect._entry.work(suspect._n)
     hidden, most = "bytes" if suspect._shown == "flop" else "flop", work.flop * entry.most_flop
-    return Truth(entry.kind, entry.also, work.flop, most, work.n_bytes, hidden, entry.small)
+    return Truth(
+        entry.kind, entry.also, work.flop, most, work.n_bytes, hidden, entry.small,
+        entry.most_share, hidden in naive(entry),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,16 +103,18 @@ def broken(evidence: dict[str, Any], count: int) -> str:
 
 def impossible(measured: dict[int, Shown]) -> str:
     """Say which time or roof no machine can have, if any."""
-    again = "Measure again, with nothing else running."
+    again = "Measure both again, line_up and roofs: the roofs may be what was disturbed."
     core = measured[1]
     if not all(1e8 <= x <= 1e13 for x in (core.peak, core.bandwidth)):
         return f"No core has a roof of {core.peak:.3g} FLOP/s and {core.bandwidth:.3g} B/s. {again}"
-    if not 0.3 <= core.peak / core.bandwidth <= 100:
+    if not RIDGE[0] <= core.peak / core.bandwidth <= RIDGE[1]:
         return f"No core has a ridge at {core.peak / core.bandwidth:.3g} FLOP/B. {again}"
     for number, shown in measured.items():
         low = 0.0 if shown.truth.small else LEAST_SHARE.get(shown.truth.kind, 0.0)
-        high = 0.5 if shown.truth.kind == "chain" else 2.0
-        if not low <= shown.share <= high:
-            side = "short" if shown.share > high else "long"
+        if not low <= shown.share <= shown.truth.most_share:
+            side = "short" if shown.share > shown.truth.most_share else "long"
             return f"The time of suspect {number} is too {side} for these roofs. {again}"
+    for answers in (Shown.bounds, Shown.mends):
+        if set.intersection(*map(answers, measured.values())):
+            return f"No machine has one wall for all eight. {again}"
     return ""
