@@ -215,7 +215,7 @@ for n, reads in zip(depths, rate, strict=True):
     print(f"{n:2} under way: {reads:7,.0f} reads/s, so each waits "
           f"{1e6 * wait_of_each(n, reads):.0f} µs")
 python = memory[rate.argmax()] / rate.max()
-limit = "the disk limits" if python > 2 else "Python may be the limit"
+limit, least = ("the disk limits", "") if python > 2 else ("Python may be the limit", "at least ")
 print(f"At the top, Python alone gets {python:.1f} times as many from memory: {limit}.")
 sweep(
     [Series(f"{disk.kind}, disk", depths, rate, "storage", *rate_ends, disk.source),
@@ -223,7 +223,7 @@ sweep(
      Series("model: the wait stays", depths, np.array(depths) * rate[0], "model",
             source="model: requests under way over the wait of one")],
     x="requests under way", y=("random reads of 4 KiB", "operations/s"),
-    title=f"Asked at once, the disk serves {'at least ' * (python <= 2)}"
+    title=f"Asked at once, the disk serves {least}"
           f"{rate.max() / rate[0]:.1f} times as many",
 )
 
@@ -742,7 +742,7 @@ many_workers = max(case for case in shares if case[2] == WAIT)
 learned(
     f"This disk gives {read_bandwidth.value / 1e9:.2f} GB/s ({low} to {high}) in blocks of 1 MiB, "
     f"{small.value / 1e6:.0f} MB/s in blocks of 4 KiB one at a time, and "
-    f"{'at least ' * (python <= 2)}{rate.max() / rate[0]:.1f} times that with more under way "
+    f"{least}{rate.max() / rate[0]:.1f} times that with more under way "
     f"({disk.kind}).",
     f"An accelerator stood still for {shares[CASES[0]]:.0%} of the time without workers, for "
     f"{shares[many_workers]:.0%} with {many_workers[0]} ({loads.kind}).",
