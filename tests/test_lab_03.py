@@ -261,10 +261,11 @@ def test_trial_that_does_not_end_is_stopped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(watchdog, "SECONDS", 0.2)
-    before = signal.getsignal(signal.SIGALRM)
+    alarm = getattr(signal, "SIGALRM", signal.SIGINT)  # Windows has none
+    before = signal.getsignal(alarm)
     assert tried(spins, lambda part: part()) is None
-    assert "Stopped after 0 s" in capsys.readouterr().out
-    assert signal.getsignal(signal.SIGALRM) is before
+    assert "Stopped after" in capsys.readouterr().out
+    assert signal.getsignal(alarm) is before
 
 
 def test_trial_on_another_thread_is_stopped_too(
@@ -290,12 +291,13 @@ def test_trial_that_catches_everything_is_stopped(monkeypatch: pytest.MonkeyPatc
     assert tried(stubborn, lambda part: part()) is None
 
 
-def test_quick_trial_is_left_alone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "SECONDS", 0.05)
-    with watchdog._by_thread(0.05):
+@pytest.mark.parametrize("way", [watchdog.watchdog, watchdog._by_thread])
+def test_what_ends_in_time_is_left_alone_afterwards(way: Any) -> None:
+    with way(0.05):
         pass
-    assert tried(solution("requests"), lambda part: 3) == 3
-    time.sleep(0.15)
+    stop = time.monotonic() + 0.15
+    while time.monotonic() < stop:
+        pass
 
 
 def test_split_cannot_spoil_the_job() -> None:
