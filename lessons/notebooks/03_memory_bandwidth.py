@@ -558,10 +558,6 @@ def shown_roof():
     told = {name: placed[name] for name in ("kernel", "FLOP", "counted", "moved")}
     units = {"FLOP": "FLOP", "counted": "B", "moved": "B"}
     print(Table(told | {"share of the roof (%)": shares}, units), placed.source, sep="\n")
-    again = placed["rate"][1] * 4 / limits["reading, all cores"]  # bytes of the same dot product
-    print(f"The dot product ran {max(again, 1 / again):.1f} times "
-          f"{'faster' if again > 1 else 'slower'} than it did for the roof: "
-          "smaller distances say nothing.")
     left, near = sum(p.intensity < ridge for p in points), sum(share > 50 for share in shares)
     return roofline([here], points, title=f"{left} of {len(points)} lie left of the ridge, "
                                           f"{near} within 2x of the roof")
@@ -571,9 +567,8 @@ shown_roof()
 
 # %% [markdown]
 # **Explain.** Only where a number serves many others does arithmetic set the pace. The roof's own
-# loop writes in place, which explains up to 1.5 times; busy cores, what the dot product lost. The
-# rest is instructions: a softmax calls a function for each exponential. A point above the roof
-# found a cache.
+# loop writes in place, which explains up to 1.5 times. The rest is instructions: the roof's numbers
+# have 8 bytes, 4-byte ones take twice as many for each byte. A point above the roof found a cache.
 #
 # **Change one thing.** Set `SIDE = 1024`, run that cell and the next. Which points rise? Then set
 # it back.
