@@ -103,18 +103,18 @@ rng = np.random.default_rng(5)
 jpegs = [encode_jpeg(photo(rng)) for _ in range(24)]
 images_h100, images_a100 = workload("resnet50-h100"), workload("resnet50-a100")
 tuned, gpu = overhead("resnet50-a100-tuned"), accelerator("h100-sxm")
-grown = gpu.memory_bandwidth / accelerator("a100-sxm-80gb").memory_bandwidth
-fast_h100 = tuned.value * grown
+GPUS = {"A100": accelerator("a100-sxm-80gb"), "H100": gpu, "B200": accelerator("b200-sxm")}
+scaled = {name: tuned.value * one.memory_bandwidth / GPUS["A100"].memory_bandwidth
+          for name, one in GPUS.items()}
+fast_h100, grown = scaled["H100"], scaled["H100"] / tuned.value
 print(f"mean file: {format_quantity(sum(map(len, jpegs)) / len(jpegs), 'B')}",
       f"MLPerf Storage: an H100 takes {images_h100.rate:,.0f} images/s",
       f"NVIDIA: an A100 takes {tuned.value:,.0f}; x {grown:.2f} for an H100's faster memory: "
       f"{fast_h100:,.0f}",
       f"that rule may err: MLPerf's rate grew x {images_h100.rate / images_a100.rate:.2f}",
       sep="\n")
-guess_cores = predict(
-    "How many cores like yours must prepare images for an H100 at MLPerf's lower rate?",
-    unit="cores", key="05.cores",
-)
+guess_cores = predict("How many cores like yours must prepare images for an H100 at MLPerf's lower "
+                      "rate?", unit="cores", key="05.cores")
 
 # %% [markdown]
 # **Measure.** First where the time of an image goes, on one core. Then *workers*: processes, each
@@ -202,7 +202,11 @@ print(Table({name: team[name] for name in ("workers", "clock", "core")},
       + "; other programs held the rest" * (given < 0.8 * most["workers"]),
       f"a core-second prepares {slow:,.0f} to {fast:,.0f} images{noisy}; an H100 needs "
       f"{images_h100.rate / fast:.1f} to {images_h100.rate / slow:.1f} cores at MLPerf's rate, "
-      f"{fast_h100 / fast:.1f} to {fast_h100 / slow:.1f} at the scaled one", sep="\n")
+      f"{fast_h100 / fast:.1f} to {fast_h100 / slow:.1f} at the scaled one; cores for one GPU:",
+      Table({"GPU": list(GPUS),
+             "MLPerf Storage": [round(images_a100.rate / per_core), round(few), ""],
+             "NVIDIA's loop, scaled": [round(rate / per_core) for rate in scaled.values()]}, {}),
+      sep="\n")
 end = 1.5 * max(many, share)
 lines = [Series("model: cores alike", [1, end], [per_core, end * per_core], "model",
                 source="source: MLPerf Storage; NVIDIA's A100, scaled; model: equal cores")]
@@ -447,12 +451,16 @@ modelled, words = feeding_model(BATCH, STEP, steps=10)
 took, live = shares_of(modelled), shares_of(fed.table)
 for told, shares in {f"model: {words}": took, fed.source: live}.items():
     print(f"{told}:", ", ".join(f"{way} {v:.1f} % of the step" for way, v in shares.items()))
-BUSES = ("pcie-3-x16", "pcie-4-x16", "pcie-5-x16")
-REACHED = {bus: overhead(f"{bus[:6]}-copy").value for bus in BUSES}  # by copies from pinned memory
-print("source: overheads of the catalogue, copies by others",
-      Table({"link": [link(bus).name for bus in BUSES], "pinned copy": list(REACHED.values()),
+BUSES = ("pcie-3-x16", "pcie-4-x16", "pcie-5-x16", "pcie-6-x16", "nvlink-c2c", "nvlink-4")
+RATED = {bus: link(bus).bandwidth_per_direction for bus in BUSES}
+COPIED = {bus: overhead(f"{bus[:6]}-copy").value for bus in BUSES[:3]}  # from pinned memory
+REACHED = RATED | COPIED
+print("source: catalogue, each way; copies by others; batches as copied, else as rated",
+      Table({"link": [link(bus).name for bus in BUSES], "rated": list(RATED.values()),
+             "pinned copy": [format_quantity(COPIED[b], "B/s") if b in COPIED else ""
+                             for b in BUSES],
              "batches in a step": [STEP * v / (BATCH * FLOATS) for v in REACHED.values()]},
-            {"pinned copy": "B/s"}), sep="\n")
+            {"rated": "B/s"}), sep="\n")
 others = overhead("pcie-3-pageable-copy").low, overhead("pcie-4-pageable-copy").high
 shares = ", ".join(f"{100 * BATCH * FLOATS / (STEP * v):.0f} %" for v in others)
 print("pageable, the slowest and the fastest that others published:", shares, "of the step")
@@ -470,16 +478,17 @@ gap(copy_gap, kind="gpu", title="With this machine's copy a pageable batch takes
 
 # %% [markdown]
 # **Explain.** The link alone would need about 2 % of the step. From pageable memory every byte is
-# first read and written by a core: [5 to 6 GB/s](https://github.com/rapidsai/dask-cuda/pull/98)
+# first moved by a core: [5 to 6 GB/s](https://github.com/rapidsai/dask-cuda/pull/98)
 # in one server, [13 to 18](https://github.com/NVlabs/cuda-oxide/pull/976) in another. Overlapped,
 # a copy costs nothing after the first batch until it takes longer than the step: then
 # `period = max(copy, step)` instead of `copy + step`.
 #
-# In a GH200 the chips of CPU and GPU are joined by *NVLink-C2C* and share an address space: in [one
+# NVLink 4 brings a batch from another GPU. In a GH200 *NVLink-C2C* joins the chips of CPU and GPU,
+# which share an address space: in [one
 # test](https://github.com/vortex-data/vortex/pull/7815) pageable copies are as fast as pinned ones.
 #
 # **Change one thing.** Below, take PCIe 3 and let the GPU train ever faster. From which rate on does
-# the link set the pace? What do bytes instead of floats change?
+# the link set the pace? And with bytes for floats?
 
 
 # %%
@@ -495,8 +504,8 @@ def budget(axes, bus, way, numbers, rate):
     idle, only = 100 - 400 * step / (end - start), "only " * (ready < rate)
     title = (f"At {rate:,.0f} images/s the link alone keeps the GPU waiting {idle:.0f} %; "
              f"{share:.0f} cores prepare {only}{ready:,.0f}")
-    return timeline(lanes_of(window), title, source="model: batches are ready, the link by "
-                    f"published copies; cores and their copy {copies.kind}")
+    return timeline(lanes_of(window), title, source="model: batches are ready, links by "
+                    f"published copies, else as rated; cores and their copy {copies.kind}")
 
 
 budget(None, "pcie-5-x16", "pinned, stream", "floats", 50_000)
