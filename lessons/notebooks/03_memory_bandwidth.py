@@ -427,7 +427,7 @@ guess_axpy = predict(
 )
 
 # %% [markdown]
-# **Measure.** Eight kernels on large float32 arrays, most counted in their docstrings; the table
+# **Measure.** Ten kernels on large float32 arrays, most counted in their docstrings; the table
 # adds the bytes moved. *Layer norm* gives each row mean 0 and variance 1. *Attention* compares
 # *queries* with *keys* and mixes *values* accordingly, in several independent *heads*.
 #
@@ -521,8 +521,9 @@ def cases(x, y):
     one, room = x[:2048].reshape(32, 1, 64), y[: 32 * few].reshape(32, 1, few)
     last = (attention, one, k, v, room, y[-2048:].reshape(32, 1, 64))
     yield "attention, 1 query", model.attention(1, few, 64, 32), last
-    product = (np.matmul, grid[:512], grid, out[:512])
-    yield "matmul, 512 rows", model.matmul(512, SIDE, SIDE), product
+    for m in (1, 32, 512):
+        product = (np.matmul, grid[:m], grid, out[:m])
+        yield f"matmul, {m} row{'s' * (m > 1)}", model.matmul(m, SIDE, SIDE), product
 
 
 @experiment(needs="cpu")
@@ -541,8 +542,7 @@ def kernels():
 placed = kernels()
 triads = max(limits["triad, one core"], limits["triad, all cores"])  # another loop than axpy
 axpy_gap = compare(
-    guess_axpy,
-    measured=Quantity(100 * placed["rate"][0] / peak.value, "%", placed.source),
+    guess_axpy, measured=Quantity(100 * placed["rate"][0] / peak.value, "%", placed.source),
     model=Quantity(100 * triads * 32 / 24 * 2 / 12 / peak.value, "%",
                    "model: bytes moved, at the triad's rate"),
 )
@@ -567,8 +567,9 @@ shown_roof()
 
 # %% [markdown]
 # **Explain.** Only where a number serves many others does arithmetic set the pace. The roof's own
-# loop writes in place, which explains up to 1.5 times. The rest is instructions: the roof's numbers
-# have 8 bytes, 4-byte ones take twice as many for each byte. A point above the roof found a cache.
+# loop writes in place, which explains up to 1.5 times. The rest is instructions: a softmax calls a
+# function for each exponential, a sparse matrix jumps to each number. A point above the roof found
+# a cache.
 #
 # **Change one thing.** Set `SIDE = 1024`, run that cell and the next. Which points rise? Then set
 # it back.
