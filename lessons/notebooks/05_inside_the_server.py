@@ -725,15 +725,15 @@ journey(None, "dgx-h100", "drive", "bounce", 16e9, "one")
 # %%
 WHERE = [("drive", "a drive on its switch"), ("far drive", "a drive of the other CPU"),
          ("memory", "memory of its CPU"), ("far memory", "memory of the other CPU"),
-         ("network", "the network"), ("GPU", "another GPU")]
+         ("GPU", "another GPU"), ("network", "the network")]
 VIA = [("bounce", "bounce buffer, in one piece"), ("chunks", "bounce buffer, in chunks"),
        ("direct", "GPUDirect")]
 explorer(journey, [
     Choice("box", "server", [(t.slug, t.name) for t in topologies()], "dgx-a100"),
     Choice("source", "from", WHERE, "network"),
+    Choice("who", "who loads", [("one", "GPU 0 alone"), ("all", "all eight GPUs")], "all"),
     Choice("via", "way", VIA, "chunks"),
     Slider("size", "tensor", 1e6, 1e12, 16e9, 0.25, log=True, unit="B"),
-    Choice("who", "who loads", [("one", "GPU 0 alone"), ("all", "all eight GPUs")], "all"),
 ])
 
 # %% [markdown]
