@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aiinfra.measure.readings import affinity
+
 
 def usable_cores() -> tuple[int, ...]:
     """Return the cores that this thread may run on; none where the system does not tell."""
-    ask = getattr(os, "sched_getaffinity", None)
-    return tuple(sorted(ask(0))) if ask else ()
+    return tuple(sorted(affinity() or ()))
 
 
 def numa_nodes(root: Path = Path("/")) -> dict[int, tuple[int, ...]]:

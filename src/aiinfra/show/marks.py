@@ -19,7 +19,6 @@ from aiinfra.show.style import COLOURS, HATCHES, INK, LABEL_SIZE, TEXT, tint, wo
 KEY = 0.25  # inches: a row of a key
 Place = tuple[float, float, float, float]  # left, bottom, width, height in inches
 Look = dict[str, Any]  # properties of a matplotlib artist
-FREE: Look = {"clip_on": False}
 Drawn = TypeVar("Drawn", bound=Artist)
 
 
@@ -50,7 +49,8 @@ def write_on(axes: HouseAxes, x: float, y: float, text: str, kind: str, ha: str 
 
 def stroke(axes: HouseAxes, x: Any, y: Any, colour: str, width: float = 0.9, **more: Any) -> Line2D:
     """Draw a line through places that never rescales the axes."""
-    look = {"zorder": 2, "solid_capstyle": "butt", "transform": axes.inches, **FREE, **more}
+    look = {"zorder": 2, "solid_capstyle": "butt", "transform": axes.inches, "clip_on": False}
+    look |= more
     return _placed(axes, Line2D(x, y, color=colour, linewidth=width, **look))
 
 
@@ -70,7 +70,7 @@ def spot(
 ) -> Line2D:
     """Draw markers, solid with a white rim."""
     look: Look = {"marker": marker, "linestyle": "none", "markersize": size, "zorder": 6}
-    look |= {"markeredgecolor": "white", "markeredgewidth": 1.0, **FREE, **more}
+    look |= {"markeredgecolor": "white", "markeredgewidth": 1.0, "clip_on": False} | more
     places = np.atleast_1d(x), np.atleast_1d(y)
     return _placed(axes, Line2D(*places, color=colour, transform=axes.inches, **look))
 

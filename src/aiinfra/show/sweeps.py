@@ -226,11 +226,8 @@ def _name_lines(
     heights = spread_out([y for _, y in ends], sizes, 0.0, axes.size[1] + 0.16, gap=0.04)
     kinds = [line.kind for line in lines]
     for (x, y), height, i, name in zip(ends, heights, late, names, strict=True):
-        start, (marker, hollow), (shade, _) = (
-            axes.size[0] + 0.16,
-            _shape(lines, i),
-            _shade(lines, i),
-        )
+        start = axes.size[0] + 0.16
+        (marker, hollow), (shade, _) = _shape(lines, i), _shade(lines, i)
         leader(axes, (x + 0.06, y), (start - 0.03, height))
         if marker and kinds.count(lines[i].kind) > 1:
             rim = {"markerfacecolor": "white" if hollow else shade, "markeredgecolor": shade}
