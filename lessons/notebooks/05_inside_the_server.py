@@ -29,7 +29,7 @@ from aiinfra.facts.catalogue import accelerator, link, overhead
 from aiinfra.facts.topology import topologies, topology
 from aiinfra.facts.workloads import workload
 from aiinfra.facts.world_catalogue import model_shape
-from aiinfra.measure import experiment, probe, time_call
+from aiinfra.measure import experiment, probe, time_call, time_in_turns
 from aiinfra.measure.disk import disk_file
 from aiinfra.measure.numa import numa_nodes, on_cores, usable_cores
 from aiinfra.measure.workers import crew
@@ -156,13 +156,11 @@ def image_stages(count):
     jobs = {"decode": lambda i: decode(jpegs[i]),
             "crop, scale": lambda i: crop(pictures[i], rngs[i]),
             "flip, normalise": lambda i: normalise(parts[i], rngs[i]), "whole": prepare}
-    times = {name: [] for name in jobs}
-    for _ in range(9):
-        for name, job in jobs.items():
-            run = time_call(lambda job=job: [job(i) for i in range(count)], repeats=1)
-            times[name].append(run.median / count)
-    return Table.from_rows([{"stage": n, **quartiles("seconds", t)} for n, t in times.items()],
-                           {"seconds": "s"})
+    runs = time_in_turns({name: (lambda job: [job(i) for i in range(count)], job)
+                          for name, job in jobs.items()}, rounds=9, repeats=1)
+    rows = [{"stage": name, **quartiles("seconds", np.array(run.samples) / count)}
+            for name, run in runs.items()]
+    return Table.from_rows(rows, {"seconds": "s"})
 
 
 stages = image_stages(12)
