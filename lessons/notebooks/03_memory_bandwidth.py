@@ -185,9 +185,9 @@ sweep(
 # hundreds. A core waits for many at once: 40 lines, each 100 ns on its way, make 26 GB/s. NumPy's
 # calls take longer than their work on the left.
 #
-# **Change one thing.** Set `SHOWN = "copy"`. Which end changes more?
+# **Change one thing.** Set `SHOWN = "copy"`. Where does NumPy catch up?
 #
-# <details><summary>Answer</summary>The left: near, loads and stores set the pace.</details>
+# <details><summary>Answer</summary>On the right: a copy is one pass.</details>
 #
 # ## Which bytes does a loop pay for?
 #
@@ -276,13 +276,13 @@ line_gap = compare(
 gap(line_gap, title=f"One line of NumPy, {line_gap.measured.value:.1f} times the time of one loop")
 
 # %% [markdown]
-# **Explain.** The smallest of the three ratios names what this core pays for. Often it is what it
-# fetches, while lines go back beside; where many cores share the wires, what is moved. NumPy's
+# **Explain.** The smallest of the three ratios names what this core pays for. On some
+# machines it is what it fetches, while lines go back beside; on others what is moved. NumPy's
 # second pass doubles either. The rest of its line is new memory for the results, which the system
 # clears page by page, often 4 KiB each.
 #
 # Now the chain, fused and in *blocks*: five NumPy passes over a block that fits a cache, then over
-# the next. Dotted lines: a block of the three arrays fills a cache.
+# the next. Dotted lines, if measured here: a block of the three arrays fills a cache.
 
 
 # %%
@@ -341,8 +341,8 @@ sweep(
 )
 
 # %% [markdown]
-# **Explain.** Blocks save trips to memory, but five passes through a cache take time too, and small
-# blocks pay for calls. The fused loop makes one call, one trip. The model scales its rate.
+# **Explain.** Blocks save trips to memory, yet may gain nothing: five passes through a cache take
+# time too, and small blocks pay for calls. The model divides the fused loop's rate.
 #
 # **Change one thing.** Start `blocks` at `2**6`. What does a call cost?
 #

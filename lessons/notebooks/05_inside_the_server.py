@@ -51,8 +51,8 @@ machine
 #
 # In every *epoch*, a pass over the data, a CPU decodes each JPEG file, cuts out a random part,
 # scales it to 224 by 224 pixels, mirrors half of them and normalises the colours. ResNet-50 then
-# names what they show. Our files are noise with the spectrum of photographs, large as ImageNet's
-# mean, 115 kB.
+# names what they show. Our files are noise with the spectrum of photographs, about as large as
+# ImageNet's mean, 115 kB.
 #
 # How many images does an H100 take? *MLPerf Storage*, a benchmark of drives, waits in its place,
 # 224 ms for 400 images. NVIDIA publishes a tuned loop on an A100; small layers wait for memory, so
@@ -202,8 +202,8 @@ print(Table({name: team[name] for name in ("workers", "clock", "core")},
       f"{images_h100.rate / fast:.1f} to {images_h100.rate / slow:.1f} cores at MLPerf's rate, "
       f"{fast_h100 / fast:.1f} to {fast_h100 / slow:.1f} at the scaled one; cores for one GPU:",
       Table({"GPU": list(GPUS),
-             "MLPerf Storage": [round(images_a100.rate / per_core), round(few), ""],
-             "NVIDIA's loop, scaled": [round(rate / per_core) for rate in scaled.values()]}, {}),
+             "MLPerf Storage": [math.ceil(images_a100.rate / per_core), math.ceil(few), ""],
+             "NVIDIA's loop, scaled": [math.ceil(r / per_core) for r in scaled.values()]}, {}),
       sep="\n")
 end = 1.5 * max(many, share)
 lines = [Series("model: cores alike", [1, end], [per_core, end * per_core], "model",
@@ -214,9 +214,9 @@ sweep(
     [Series("workers by the clock", team["workers"], team["clock"], "cpu", team["clock_low"],
             team["clock_high"], source=team.source), *lines],
     x=("cores at work", "cores"), y=("images prepared", "images/s"),
-    mark=[(few, images_h100.rate, f"{few:.0f} cores"), (many, fast_h100, f"{many:.0f} cores"),
+    mark=[(few, images_h100.rate, f"{few:.1f} cores"), (many, fast_h100, f"{many:.1f} cores"),
           (share, share * per_core, f"a DGX's {share:.0f}")],
-    title=f"An H100 takes what {few:.0f} to {many:.0f} of these cores prepare{noisy}",
+    title=f"An H100 takes what {few:.1f} to {many:.1f} of these cores prepare{noisy}",
 )
 
 # %%
@@ -230,8 +230,8 @@ guess_text = predict(
     "And how many cores must tokenise text while an H100 trains an 8-billion-parameter language "
     "model? Any number above 0.", unit="cores", key="05.text",
 )
-gap(cores_gap, title=f"Workers side by side: an H100 takes {few:.0f} cores, not {apart:.0f}{noisy}"
-    if abs(few - apart) >= 1 else f"An H100 takes {few:.0f} of these cores at MLPerf's rate{noisy}")
+gap(cores_gap, title=f"Workers side by side: an H100 takes {few:.1f} cores, not {apart:.1f}{noisy}"
+    if abs(few - apart) >= 1 else f"An H100 takes {few:.1f} of these cores at MLPerf's rate{noisy}")
 
 
 # %%
@@ -750,10 +750,10 @@ explorer(journey, [
 # %%
 learned(
     f"A core among others prepares {slow:,.0f} to {fast:,.0f} images/s here{noisy}: an H100 needs "
-    f"{few:.0f} to {many:.0f} for images, by a published and a scaled rate; under {under:g} for "
+    f"{few:.1f} to {many:.1f} for images, by a published and a scaled rate; under {under:g} for "
     "text.",
     f"With this machine's copy a pageable batch takes {ends[0]:.1f} to {ends[1]:.1f} % of the step,"
-    f" a pinned one {took['pinned']:.1f} %; on a stream of its own it hides behind it (model).",
+    f" a pinned one {took['pinned']:.1f} %; on a stream of its own the copy hides (model).",
     f"16 GB reach a GPU in {paths['chunks']:.1f} s from one drive (model); memory of the other "
     f"CPU has {far_gap.measured.value:.0f} % of the bandwidth of one's own (published).",
 )

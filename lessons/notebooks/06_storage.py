@@ -531,8 +531,8 @@ gap(stall_gap, kind="storage",
     title=f"async_save stops the loop {stall_gap.measured.value:.1f} times shorter than save")
 
 # %% [markdown]
-# **Explain.** The model divides a plain file by a copy. Both real calls plan who writes what, start
-# a thread, and find fresh pages for the copy (a kept buffer has them). Where the two printed factors
+# **Explain.** The model divides a plain file by a copy. Both real calls plan who writes what;
+# `async_save` starts a thread and finds fresh pages for its copy (a kept buffer has them). Where the two printed factors
 # are alike, they cancel: the model is right by luck. The writing thread delays steps: it shares
 # Python's lock. Where ranges overlap, conclude nothing.
 #
@@ -677,7 +677,7 @@ gap(fed_gap, kind="gpu", title=f"This disk feeds {number:.2g} H100s with {needed
 # %% [markdown]
 # **Explain.** The model divides `rate` (eight readers between the runs) by the need of one. `taken`
 # is what all computed on; a loader reads as much in that time, so nothing read ahead counts. A
-# shared disk changes within seconds: trust the ranges only. If it gives less when many ask at once
+# shared disk changes within seconds: trust no single number. If it gives less when many ask at once
 # (`taken` falls at the end), more are fed than the model says. If its rate wanders, fewer: who stood
 # still never catches up.
 #
